@@ -29,6 +29,9 @@ Eta = Literal["at_due", "reserve", "reject"]
 OnDuplicate = Literal["return_existing", "raise", "replace", "keep_latest"]
 """The policies for a task that is parked or running already, see `Settings.on_duplicate`."""
 
+FairKey = str | tuple[str, ...] | Callable[..., str]
+"""A definition of the tenants of calls, see `Settings.fair_key`."""
+
 DedupKey = str | tuple[str, ...] | Callable[..., str]
 """A definition of the dedup keys of calls, see `Settings.dedup_key`."""
 
@@ -46,6 +49,10 @@ Mode = Literal["order", "observe"]
 
 OnLeaseLost = Literal["warn", "terminate"]
 """The policies of a worker for a run whose lease is lost."""
+
+
+#: Tickets of one tenant that may wait in a queue.
+MOST_WEIGHT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,10 @@ class Settings:
             are such, too. The next one waits at the gate. None: any number.
         hold_until: `task`: the group goes on when a task has ended; `chain`: when its whole canvas has: what a run
             sends as its next part, such as the next step of its chain, stands directly behind it.
+        fair_key: A template over a task's parameters, a tuple of their names, or a callable, as `group_key` is: names
+            the tenant of a call. Heads of many groups of one tenant take turns with those of other tenants; None: each
+            head has its own turn.
+        fair_weight: Tickets of a tenant that may wait in a queue: its turns, for one of a tenant with 1.
         dead_letters_max: Dead letters that are kept, the newest ones; None: any number.
         dead_letters_for: Seconds that a dead letter is kept; None: for ever.
     """
@@ -134,6 +145,8 @@ class Settings:
     overflow_timeout: float | None = 30.0
     rate: str | None = None
     hold_until: HoldUntil = "task"
+    fair_key: FairKey | None = None
+    fair_weight: int = 1
     dead_letters_max: int | None = 10_000
     dead_letters_for: float | None = 30 * 86_400.0
 
@@ -181,6 +194,8 @@ OPTIONS = {
         "overflow_timeout",
         "rate",
         "hold_until",
+        "fair_key",
+        "fair_weight",
     )
 }
 
@@ -214,6 +229,11 @@ def _rate(value: Any) -> str | None:
     fits = value is None or (isinstance(value, str) and Rate.parse(value) is not None)
     wanted = "'starts/unit' or 'starts/window', such as '10/s', '100/m' or '3/20s' (s, m or h, from 0.1s on, at most "
     return None if fits else f"{wanted}{MOST_STARTS} starts), or None for no limit"
+
+
+def _weight(value: Any) -> str | None:
+    fits = type(value) is int and 1 <= value <= MOST_WEIGHT
+    return None if fits else f"a whole number from 1 to {MOST_WEIGHT}"
 
 
 def _dedup_key(value: Any) -> str | None:
@@ -275,6 +295,8 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "overflow_timeout": _limit(float, 0),
     "rate": _rate,
     "hold_until": _choice(*get_args(HoldUntil)),
+    "fair_key": _dedup_key,
+    "fair_weight": _weight,
     "dead_letters_max": _limit(int, 1),
     "dead_letters_for": _limit(float, 1),
 }

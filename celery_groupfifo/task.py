@@ -18,7 +18,17 @@ from celery_groupfifo.sending.context import Continuation, continued
 from celery_groupfifo.sending.grouping import check_spec
 from celery_groupfifo.sending.options import check_task
 from celery_groupfifo.sending.short_way import MARK, send
-from celery_groupfifo.settings import DedupKey, Eta, HoldUntil, OnDuplicate, OnFailure, OnRetry, OrderBy, Overflow
+from celery_groupfifo.settings import (
+    DedupKey,
+    Eta,
+    FairKey,
+    HoldUntil,
+    OnDuplicate,
+    OnFailure,
+    OnRetry,
+    OrderBy,
+    Overflow,
+)
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -183,6 +193,9 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             `groupfifo_rate`.
         group_hold_until: `task`: the group goes on when a task has ended; `chain`: when its whole canvas has; None:
             `groupfifo_hold_until`.
+        group_fair_key: Names the tenant of a call: a template, a tuple or a callable, as `group_key`. A tenant with
+            many groups takes turns with the others; None: `groupfifo_fair_key`.
+        group_fair_weight: Turns of that tenant for one of a tenant with 1; None: `groupfifo_fair_weight`.
         delay_on_commit: With Django: `delay` when the database transaction is committed, and not at all when it is
             rolled back. A group's order is that of the commits, and within a transaction that of the calls.
         apply_async_on_commit: The same for `apply_async`.
@@ -211,6 +224,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     group_rate: str | None = None
     group_hold_until: HoldUntil | None = None
     group_batch: int | None = None
+    group_fair_key: FairKey | None = None
+    group_fair_weight: int | None = None
     delay_on_commit = _OnCommit()
     apply_async_on_commit = _OnCommit()
 
@@ -240,6 +255,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             group_concurrency: int | None = None,
             group_rate: str | None = None,
             group_hold_until: HoldUntil | None = None,
+            group_fair_key: str | None = None,
+            group_fair_weight: int | None = None,
             **options: Any,
         ) -> AsyncResult[Any]:
             """Send the task, as Celery's own method does, with options of its group."""

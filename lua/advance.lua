@@ -1,5 +1,5 @@
 -- advance: let entries whose ETA has come, or whose window is over, join the lines of their groups, end blocks and
--- limits, and continue walks over empty places; many in one call.
+-- limits, let the next heads of tenants go out, and continue walks over empty places; many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua
@@ -13,7 +13,7 @@
 -- Returns {count, next, [queue, message]...}: of members that are done, from the first on; the caller calls again with
 --         the others · ms until the next sweep (-1: as it has said) · to publish
 -- Complexity O(members · log groups), and entries whose windows end with that of another
---@include keys clock write record flag entry release advance again crowd look_again join stand_in withdraw
+--@include keys clock write record flag entry release advance again crowd look_again join stand_in withdraw turns_due
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over, and entries that join before one
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -24,7 +24,9 @@ while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
   local member, group = ARGV[arg], ARGV[arg + 1]
   local g = open_group(group)
-  if redis.call('ZREM', K.due, member) == 0 then -- done by another call, or by a repetition of this one
+  if string.sub(member, 1, 2) == 'f ' then
+    turn_again(lists, string.sub(member, 3), out)
+  elseif redis.call('ZREM', K.due, member) == 0 then -- done by another call, or by a repetition of this one
     if not told[group] then -- else it has joined before another one
       heads_again(lists, g, out)
     end

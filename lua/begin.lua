@@ -10,10 +10,11 @@
 -- ARGV[7] lane    (number)  of the worker; no other run is in it
 -- ARGV[8] call    (text)    this call's own name
 -- ARGV[9] ttl     (ms)      of the worker's lease
--- Returns {1, fence} begun, by this call, now or before · {5, fence} the same, and advance may let another entry of the
---         group go on beside it · {0} the ticket is stale
+-- Returns {1, fence, [member]} begun, by this call, now or before · {5, ...} the same, and advance may let another
+--         entry of the group go on beside it · {0} the ticket is stale. member: of due, with which advance lets the
+--         tenant's next head go out
 -- Complexity O(log due)
---@include keys clock write record entry run invite
+--@include keys clock write record entry run invite freed flag
 local runs, id, group, drawn = KEYS[10], ARGV[3], ARGV[4], ARGV[5]
 local owner, lane, call, ttl = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 
@@ -23,10 +24,15 @@ if fence then
   write_group(group, g)
   redis.call('ZADD', K.due, now_ms() + ttl, 'w ' .. owner)
   keep_lane(runs, lane, call .. ' ' .. group .. ' ' .. id .. ' -', owner, ttl)
-  return { 1 + invite(group, g), fence }
+  look_now()
+  return { 1 + invite(group, g), fence, freed and 'f ' .. freed }
 end
 local r = record_of(g, id)
 if r and r.release == drawn and r.state == 'r' and r.owner == owner and r.call == call then
-  return { 1 + invite(group, g), r.fence }
+  if has_flag(g, 'f') then
+    leave_turn(group, r)
+  end
+  look_now()
+  return { 1 + invite(group, g), r.fence, freed and 'f ' .. freed }
 end
 return { 0 }

@@ -13,7 +13,7 @@ local page = redis.call('HSCAN', K.entries, ARGV[3], 'COUNT', ARGV[4])
 local items, match, bytes, found, reply = page[2], string.match, 0, {}, { page[1], 0, '' }
 for i = 1, #items, 2 do
   local id, text = items[i], items[i + 1]
-  local us, group = match(text, '^(%d+) (%S+) %S+ %d+ ?l?[%d/]*\n')
+  local us, group = match(text, '^(%d+) (%S+) %S+ %d+%f[ \n][^\n]*\n')
   bytes = bytes + #text
   if us then
     found[#found + 1] = id .. '\t' .. us .. ' ' .. group

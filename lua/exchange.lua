@@ -58,8 +58,11 @@ if name ~= old then
   redis.call('SET', producer, table.concat({ number, old, entry.text }, ' '), 'PX', keep) -- for a repetition
   out[2], out[3] = old, entry.text
 end
-local due = string.match(entry.limits, '/%d+/%d+(/%d+)$')
-limits = due and (limits == '' and 'l0/0/0' or limits) .. due or limits
+local due = string.match(entry.limits, ' l%d+/%d+/%d+(/%d+)')
+if due and not string.find(' ' .. limits, ' l') then
+  limits = (limits == '' and '' or limits .. ' ') .. 'l0/0/0'
+end
+limits = limits .. (due or '')
 local head = table.concat({ entry.us, group, queue, cut }, ' ') .. limits_text(limits)
 redis.call('HSET', K.entries, name, head .. '\n' .. message)
 return out

@@ -26,7 +26,7 @@
 --         on beside the one that was taken; the message taken and its run's fence, or '' and 0; ms until the
 --         continuation is due, with code 3 that head or sweep, or -1; to publish
 -- Complexity O(log on_the_way)
---@include keys clock write entry release run take again ending invite stand_in
+--@include keys clock write entry release run take again ending invite stand_in fair freed turns
 local line, runs = KEYS[10], KEYS[11]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
@@ -53,10 +53,16 @@ local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
   taken, message, begun, of, other = begin_next(12, 15, named, owner, call, head and not held and entry.queue)
 end
+local own = head and (taken == OWN or take == 'own')
+if own and take == 'own' and g.flags ~= '-' then
+  own = may_begin(entry)
+end
 if held then
-  code, due = 3, held - now_ms()
+  if held > 0 then
+    code, due = 3, held - now_ms()
+  end
   write_group(group, g, of, other)
-elseif head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
+elseif own then -- it is the next one: begun without going through the broker
   begun = draw_number()
   head.release = begun
   start_run(head, begun, owner, call)
@@ -66,6 +72,9 @@ elseif head then
   send_out(lists, group, g, head, entry, out, begun, of, other)
 elseif begun then
   write_group(of, other)
+end
+if freed then -- behind the group's own head: both wait for their turns since this step
+  next_turns(lists, freed, out)
 end
 local sweeps = needs_sweep()
 if sweeps then

@@ -11,7 +11,7 @@ local after, limit = ARGV[3], tonumber(ARGV[4])
 
 local found, from = {}, after == '' and '-' or '(' .. after .. ' \127'
 for _ = 1, limit do
-  local member = redis.call('ZRANGEBYLEX', K.on_the_way, from, '+', 'LIMIT', 0, 1)[1]
+  local member = redis.call('ZRANGEBYLEX', K.on_the_way, from, '(\127', 'LIMIT', 0, 1)[1] -- tenants follow
   if not member then
     break
   end

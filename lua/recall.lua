@@ -8,7 +8,7 @@
 -- ARGV[5] limit    (count) of entries that may be under way
 -- Returns 1 it stands in its line, by this call or before · 0 it runs, or no others are under way
 -- Complexity O(under way)
---@include keys write record entry
+--@include keys write record flag entry freed
 local line, id, group, limit = KEYS[10], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 local g = open_group(group)
@@ -24,6 +24,10 @@ if r.state == 'r' or #g <= limit then
 end
 redis.call('ZREM', K.due, 'h ' .. group .. ' ' .. id, 'r ' .. group .. ' ' .. id)
 redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
+if has_flag(g, 'f') then
+  leave_turn(group, r)
+  look_now()
+end
 remove_record(g, id)
 redis.call('LPUSH', line, entry.us .. ' ' .. id)
 write_group(group, g)

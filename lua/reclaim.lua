@@ -61,9 +61,7 @@ if more == 0 then
     end
   end
 end
-if asked ~= '' then
-  remember(runs, 'reclaim', call, asked, keep)
-end
+remember(runs, 'reclaim', call, asked, keep)
 if reclaimed > 0 then
   redis.call('HINCRBY', K.stats, 'tasks_reclaimed', reclaimed)
 end

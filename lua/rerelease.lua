@@ -64,9 +64,7 @@ for at, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, first, past, 'L
     redis.call('ZADD', K.due, K.REST + now_ms(), 'r ' .. group .. ' ' .. r.id) -- unreadable: the sweep sets it aside
   end
 end
-if asked ~= '' then
-  remember(runs, 'rerelease', call, asked, keep)
-end
+remember(runs, 'rerelease', call, asked, keep)
 if count > 0 and rereleases > 0 then
   redis.call('HSET', K.begins, queue, (begun_release or '0') .. ' ' .. (begun_at or '0') .. ' ' .. digits(rereleases))
 end

@@ -28,6 +28,7 @@ for at = #g, 1, -1 do
     if r.stop == 'l' then
       forget_eta(r.id)
     end
+    r.state = r.stop == 't' and 'w' or r.state -- as if it were its turn
     r.due, r.stop = '-', '-'
     resume({}, group, g, r, out)
   end

@@ -4,6 +4,7 @@
 -- KEYS[10] line     (list)  of the group
 -- KEYS[11] producer (string) "<last number>" of the caller
 -- KEYS[12] audit    (list)   the actions of operators, newest first
+-- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant's next head may go out
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] id        (text)
 -- ARGV[4] group     (text)
@@ -13,8 +14,8 @@
 -- Returns {1, [queue, message]...} taken out, by this call, now or before; to publish · {0} unknown
 --         · {2} it runs
 -- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
---@include record flag entry advance again operate withdraw
-local line, producer, audit = KEYS[10], KEYS[11], KEYS[12]
+--@include record flag entry advance again operate withdraw freed bell
+local line, producer, audit, wake = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
 local g, out = open_group(group), {}
@@ -41,5 +42,8 @@ if not r and g.aside == aside then -- its place stays behind, in the line or in 
 end
 redis.call('SET', producer, ARGV[5], 'PX', keep)
 advance({}, line, group, g, out)
+if freed then
+  ring(wake)
+end
 note(audit, ARGV[7])
 return { 1, unpack(out) }

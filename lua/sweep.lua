@@ -23,7 +23,7 @@
 -- Returns {next, named, ...}: ms until the next item is due (-1: none is, or another worker watches) ·
 --         number of named ones, each a due member and its group, or worker · queue, message pairs to publish
 -- Complexity O(limit · log due)
---@include keys clock record flag entry identity letters_out release resume again pulse due crowd
+--@include keys clock record flag entry identity letters_out release resume again pulse due crowd turns_due
 local STATE = { h = 'h', r = 'w' } -- state of an entry whose member still counts
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
 local pulse, crowd, runs = KEYS[10], KEYS[11], KEYS[12]
@@ -41,7 +41,7 @@ while at < #members do -- grows when a crowd comes in
   local member = members[at]
   local kind, group, id = string.match(member, '^(%l) (%S+) ?(.*)$')
   local g = STATE[kind] and open_group(group)
-  local r, before = g and record_of(g, id), #out
+  local r, before, went = g and record_of(g, id), #out, nil
   if kind == 'w' and now_ms() - since < ttl then
     redis.call('ZADD', K.due, since + ttl, member)
   elseif kind == 'e' and redis.call('HEXISTS', K.entries, id) == 0 then
@@ -61,6 +61,8 @@ while at < #members do -- grows when a crowd comes in
     named[#named + 1] = group
   elseif kind == 'i' then
     forget_identity(member)
+  elseif kind == 'f' then
+    went = look_at_turns(lists, string.sub(member, 3), out)
   elseif kind == 'q' then
     bring_in(crowd, lists, group, limit + due - #members, members)
   elseif not r or r.state ~= STATE[kind] then
@@ -72,11 +74,9 @@ while at < #members do -- grows when a crowd comes in
     r.due = '-'
     resume(lists, group, g, r, out)
   end
-  asked = #out > before and asked .. ' ' .. id or asked
+  asked = #out > before and asked .. (went or ' ' .. id) or asked
 end
-if asked ~= '' then
-  remember(runs, 'sweep', call, asked, keep)
-end
+remember(runs, 'sweep', call, asked, keep)
 left = watches and due > 0 and soonest() or left
 local more = expire_letters(tonumber(ARGV[11]), tonumber(ARGV[12]))
 local reply = { more and 0 or watches and next_due(left) or -1, #named / 2, unpack(named) }

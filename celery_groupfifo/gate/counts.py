@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, Keys, Quoted, due_ms, due_score, stands_in
+from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, TENANTS, TURNS, Keys, Quoted, due_ms, due_score, stands_in
 from celery_groupfifo.gate.records import Flight, StoredGroup
 
 Ask = Callable[[str, Callable[[Any], object]], list[Any]]
@@ -54,7 +54,7 @@ class Counts:
         scheduled: The parked tasks that wait until their ETA, or in a window.
         waiting: Released heads that no worker has begun.
         running: Tasks whose lease a worker holds.
-        held: Heads that wait for a retry or a replacement, or that a pause or a failure stops.
+        held: Heads that wait for a retry, a replacement or their turns, or that a pause or a failure stops.
         dead_letters: Dead letters.
     """
 
@@ -99,7 +99,8 @@ def read(ask: Ask, keys: Keys) -> Reading:
     scored = [(due_score(kind, 0), f"({due_score(kind, 0) + RANGE}") for kind in ("e", "h")]
 
     def first(pipe: Any) -> None:
-        pipe.hlen(keys.entries).hlen(keys.groups).zcard(keys.paused).zcard(keys.on_the_way)
+        pipe.hlen(keys.entries).hlen(keys.groups).zcard(keys.paused).zlexcount(keys.on_the_way, "-", TENANTS)
+        pipe.zlexcount(keys.on_the_way, *TURNS)
         pipe.hget(keys.dead, "count")
         for lowest, highest in (*scored, (CROWD_OF_HEADS, f"({CROWD_OF_HEADS + RANGE}")):
             pipe.zcount(keys.due, lowest, highest)
@@ -108,7 +109,9 @@ def read(ask: Ask, keys: Keys) -> Reading:
         pipe.zrangebyscore(keys.due, due_score("v", 0), "+inf", start=0, num=AT_ONCE, withscores=True)
 
     *numbers, stored, (seconds, us), (cursor, flags), leased, others = ask("counts", first)
-    entries, groups, paused, waiting, dead_letters, scheduled, ended, crowd = (int(number or 0) for number in numbers)
+    entries, groups, paused, waiting, turns, dead_letters, scheduled, ended, crowd = (
+        int(number or 0) for number in numbers
+    )
     flags |= _other_flags(ask, keys, int(cursor))
     leases = {Quoted(member.decode()[2:]): due_ms(score) for member, score in leased}
     for member, score in _reclaimed(ask, keys, others).items():
@@ -132,7 +135,7 @@ def read(ask: Ask, keys: Keys) -> Reading:
         halted = [flight for flight in state.flights if flight.state == "held" and flight.stop in ("p", "b")]
         stopped += sum(not stands_in(flight.id) for flight in halted)
         blocked += "b" in state.flags
-    held = ended + crowd + stopped
+    held = ended + crowd + stopped + turns
     tasks = entries - int(stored.get(b"stand_ins", 0))
     counted = Counts(
         groups=max(groups - empty, 0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery_groupfifo.gate.model import Entry, Number, Ticket
-from celery_groupfifo.gate.parks import KEEP_MS, NO_LIMITS
+from celery_groupfifo.gate.parks import KEEP_MS, NO_LIMITS, stored_words
 from celery_groupfifo.gate.recovery import Recovery
 
 
@@ -28,6 +28,7 @@ class Following(Recovery):
         """
         keys = self.keyspace.of_group(entry.group)
         limits = f"{entry.limits or NO_LIMITS}/+{entry.delay}" if entry.delay else entry.limits
+        words = stored_words(entry.fair, limits)
         args: list[Any] = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, number.value, KEEP_MS]
         more = [keys.line(entry.group), keys.producer(number.producer)]
-        return bool(self.store.run("follow", keys, more, [*args, ticket.entry, limits])[0])
+        return bool(self.store.run("follow", keys, more, [*args, ticket.entry, words])[0])

@@ -200,7 +200,7 @@ class Gate(Batches, Following):
 
     def _revoke(self, keys: Keys, name: str, group: Quoted, note: str) -> bool:
         number = self.number()
-        more = [keys.line(group), keys.producer(number.producer), keys.audit]
+        more = [keys.line(group), keys.producer(number.producer), keys.audit, keys.wake]
         args: list[Any] = [name, group, number.value, KEEP_MS, note]
         code, *rest = self.store.run("revoke", keys, more, args)
         self._producers.append(Number(number.producer, number.value + 1))
@@ -233,18 +233,10 @@ class Gate(Batches, Following):
         """Read a begin's answer from the script's reply; see `begin`."""
         return ticket.begun(int(reply[1])) if reply[0] else None
 
-    def invites(self, reply: Sequence[Any]) -> bool:
-        """Return whether a begin's answer says that `advance_call` may let another task start beside it."""
-        return bool(reply[0] >= INVITES)
-
-    def advance_call(self, ticket: Ticket, lists: Lists) -> ScriptArguments:
-        """Return the call of `advance` that lets another task of a run's group start beside it, if its limits allow it.
-
-        A sweep makes it, too, when nobody has.
-        """
-        keys, group = self._keys(ticket), ticket.group
-        args: list[Any] = [1, len(lists), *(name for name, _ in lists), f"a {group}", group]
-        return keys, [keys.crowd, keys.line(group), *(key for _, key in lists)], args
+    def invited(self, ticket: Ticket, reply: Sequence[Any]) -> list[str]:
+        """Return the members of `due` for `advance_call` after a begin, by its answer: other tasks go out."""
+        own = [f"a {ticket.group}"] if reply[0] >= INVITES else []
+        return own + [member.decode() for member in reply[2:]]
 
     def finish(self, call: Finish) -> Finished:
         """End a run, release the group's next head, and take the worker's next task.

@@ -58,6 +58,10 @@ def task_of(name: str) -> str:
 #: the fourth one.
 RANGE = 10**14
 _RANGES = {"w": 0, "h": 1, "e": 2, "s": 6}
+#: The members of `on_the_way` from here on are those of tenants, see lua/lib/fair.lua.
+TENANTS = "(\x7f"
+#: Of these, the heads that wait for their turns.
+TURNS = "[\x7fw ", "(\x7fx"
 #: Time (ms) that a swept item is reserved for its worker.
 CLAIM_MS = 2_000
 

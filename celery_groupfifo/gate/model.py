@@ -90,6 +90,7 @@ class Entry:
         rejoins: True for a retry that gives up its place: it joins the tail of its line when it is due.
         bound: Of the group's depth, for this call; None: there is none.
         limits: Of its group, as the scripts write them, see lua/lib/limits.lua; empty: none.
+        fair: Its tenant and that one's weight, as the scripts write them, see lua/lib/fair.lua; empty: none.
         reserves: True when it takes its place now, and waits there for its ETA.
         dropped: Once it was sent: id and message of the task that never starts, another one or the entry's own: the
             bound, or a duplicate, has cost it; None: it cost none.
@@ -115,6 +116,7 @@ class Entry:
     awaited: bool = False
     order: str = ""
     others: tuple[str, ...] = ()
+    fair: str = ""
     dropped: tuple[str, bytes] | None = field(default=None, compare=False)
     reason: str = field(default="revoked", compare=False)
     existing: str | None = field(default=None, compare=False)

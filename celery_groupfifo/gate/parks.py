@@ -101,7 +101,7 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     if entry.list_key is not None:
         more.append(entry.list_key)
     waits = entry.reserves and entry.delay > 0 and not replaces  # for its ETA, at its place in line
-    limits = f"{entry.limits or NO_LIMITS}/+{entry.delay}" if waits else entry.limits
+    limits = stored_words(entry.fair, f"{entry.limits or NO_LIMITS}/+{entry.delay}" if waits else entry.limits)
     if entry.others:
         return _several_call(keys, entry, number, replaces, limits)
     args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, 0 if waits else entry.delay]
@@ -137,6 +137,11 @@ def run_parks(
     return replies
 
 
+def stored_words(fair: str, limits: str) -> str:
+    """Return the words of a stored entry, see lua/lib/keys.lua; empty: it has none."""
+    return f"{fair} {limits}" if fair and limits else fair or limits
+
+
 def duplicate_of(entry: Entry, reply: Sequence[Any]) -> Old:
     """Return what an entry is a duplicate of, by the answer to its park."""
     return Old(*(word.decode() for word in reply[1:])) if len(reply) > 1 else Old(entry.quoted_id, "")
@@ -152,7 +157,7 @@ def exchange_call(keys: Keys, entry: Entry, number: Number, old: Old) -> tuple[l
         old: The parked entry.
     """
     args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, number.value, KEEP_MS]
-    args += [entry.limits, old.name]
+    args += [stored_words(entry.fair, entry.limits), old.name]
     return [keys.line(entry.group), keys.producer(number.producer)], [*args, *(entry.dedup or ())]
 
 

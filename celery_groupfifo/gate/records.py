@@ -24,6 +24,8 @@ FLAG_LETTERS: dict[str, Literal["paused", "blocked", "draining"]] = {"p": "pause
 LIMITED = "l"
 #: The stop of an entry that follows a run, in its batch, see lua/lib/follow.lua.
 FOLLOWS = "f"
+#: Why a head is held whose tenant has others before it, see lua/lib/fair.lua.
+TURN = "t"
 #: Says that several entries of a group may be under way, see lua/lib/limits.lua.
 COMPANY = "n"
 #: Stops an entry whose task has other places that are not the first ones of their groups, see lua/lib/stand_in.lua.
@@ -48,8 +50,9 @@ class Limits(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Limits:
         """Read them; none when the text is no such."""
+        word = next((word for word in text.split(" ") if word.startswith("l")), "")
         try:
-            starts, window, together, *due = map(int, text.removeprefix("l").split("/"))
+            starts, window, together, *due = map(int, word.removeprefix("l").split("/"))
         except ValueError:
             return cls()
         return cls(Rate(starts, window) if starts else None, together or None, *due[:1])
@@ -61,8 +64,30 @@ class Limits(NamedTuple):
         return f"l{starts}/{window}/{self.concurrency or 0}{due}" if any(self) else ""
 
 
+class Fair(NamedTuple):
+    """The tenant of an entry, `f<weight>/<fair key>`, see lua/lib/fair.lua.
+
+    Attributes:
+        weight: Tickets of the tenant that may be on their way in a queue.
+        key: Its name, quoted.
+    """
+
+    weight: int
+    key: Quoted
+
+    @classmethod
+    def parse(cls, text: str) -> Fair | None:
+        """Read one among the words of an entry; None when there is none."""
+        weight, found, key = text.split(" ")[0].partition("/")
+        return cls(int(weight[1:]), Quoted(key)) if found and weight[0] == "f" and weight[1:].isdigit() else None
+
+    def text(self) -> str:
+        """Write it."""
+        return f"f{self.weight}/{self.key}"
+
+
 class StoredEntry(NamedTuple):
-    """`<parked µs> <group> <queue> <cut>[ <limits>]`, a line feed, and the message without its tickets.
+    """`<parked µs> <group> <queue> <cut>[ <fair>][ <limits>]`, a line feed, and the message without its tickets.
 
     Attributes:
         us: When it was parked, as it stands in its place in line.
@@ -70,7 +95,7 @@ class StoredEntry(NamedTuple):
         queue: As the scripts name it.
         cut: Bytes of `message` before the place of its second ticket.
         message: kombu's.
-        limits: Of its group, see lua/lib/limits.lua; empty: none.
+        limits: Its tenant and the limits of its group, see `Fair` and `Limits`; empty: none.
     """
 
     us: str
@@ -85,11 +110,11 @@ class StoredEntry(NamedTuple):
         """Read one; None when it is none. The message is not looked at."""
         line, found, message = (text or b"").partition(b"\n")
         words = line.decode("ascii", "replace").split(" ")
-        if not found or len(words) not in (4, 5) or not words[0].isdigit() or not words[3].isdigit():
+        if not found or len(words) not in (4, 5, 6) or not words[0].isdigit() or not words[3].isdigit():
             return None
-        if len(words) > 4 and not any(Limits.parse(words[4])):
+        if not all(any(Limits.parse(word)) or Fair.parse(word) for word in words[4:]):
             return None
-        return cls(words[0], Quoted(words[1]), words[2], int(words[3]), message, *words[4:])
+        return cls(words[0], Quoted(words[1]), words[2], int(words[3]), message, " ".join(words[4:]))
 
     def text(self) -> bytes:
         """Write it."""

@@ -11,7 +11,7 @@ from uuid import uuid4
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.keys import CLAIM_MS, Keys, Keyspace, Quoted, task_of, unquote
 from celery_groupfifo.gate.model import Head, Lists, Swept, Ticket
-from celery_groupfifo.gate.packing import Word
+from celery_groupfifo.gate.packing import ScriptArguments, Word
 from celery_groupfifo.gate.records import message_of, ticket_of
 from celery_groupfifo.gate.releaser import ELSEWHERE, Releaser
 from celery_groupfifo.gate.store import Store
@@ -134,6 +134,20 @@ class Recovery:
             answers.append(int(next_due))
             members = members[int(done) :]
         return min((answer for answer in answers if answer >= 0), default=-1)
+
+    def advance_call(self, ticket: Ticket, lists: Lists, members: Sequence[str] = ()) -> ScriptArguments:
+        """Return the call of `advance` that lets others go out, as a run has begun. A sweep does it, if nobody has.
+
+        Args:
+            ticket: Of the run.
+            lists: The broker's lists that the caller knows.
+            members: Of `due`; none: that of the run's group, as its limits allow another task beside it.
+        """
+        keys, group, some = self._keys(ticket), ticket.group, members or [f"a {ticket.group}"]
+        args: list[Any] = [len(some), len(lists), *(name for name, _ in lists)]
+        for member in some:
+            args += [member, group]
+        return keys, [keys.crowd, *[keys.line(group)] * len(some), *(key for _, key in lists)], args
 
     def reclaim(self, keys: Keys, lost: Quoted, owner: Quoted, lists: Lists = (), silent: bool = True) -> int:
         """Take back the heads of a worker whose lease is over; they go to the broker again.

@@ -10,7 +10,7 @@ from typing import Any
 from celery import Celery
 
 from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
-from celery_groupfifo.gate.records import AWAITS, LIMITED, Flight, Limits, StoredEntry
+from celery_groupfifo.gate.records import AWAITS, LIMITED, TURN, Flight, Limits, StoredEntry
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.orders import order_values
@@ -195,9 +195,22 @@ class Explainer:
             )
         return text
 
+    def _turn(self, keys: Keys, group: Group, head: Flight) -> str:
+        line = f"\x7fw {head.queue} {quote(group.turn)} "
+        (before,) = self._reader.ask(
+            "turns", lambda pipe: pipe.zlexcount(keys.on_the_way, f"[{line}", f"({line}{head.release} ")
+        )
+        return (
+            f"waits for its turn among the groups of {group.turn!r}: {_count(int(before), 'head')} of them "
+            f"{'goes' if before == 1 else 'go'} out before its head {self._named(keys, head)}; `retry` lets it go at "
+            f"once. {_rest(group)}."
+        )
+
     def _held(self, keys: Keys, group: Group, head: Flight) -> str:
         if head.stop == AWAITS:
             return f"{awaited(self._reader, keys, head)}. {_rest(group)}."
+        if head.stop == TURN:
+            return self._turn(keys, group, head)
         entry = content.read(self._reader.texts(keys, [head.id])[0] or b"")
         when = "as soon as any worker sweeps"
         if group.due is not None:

@@ -45,7 +45,7 @@ class Operator:
         keys, group = self._keys_of(key)
         note = audit.new_note("pause", key, by, reason)
         calls = ActionCalls(self._gate, keys, note)
-        reply = calls.run("pause", [keys.paused], group, _flag(reason, by))
+        reply = calls.run("pause", [keys.paused, keys.wake], group, _flag(reason, by))
         audit.log(note)
         return int(reply[0]) == 1
 
@@ -91,7 +91,7 @@ class Operator:
         why = self._why_dropped(keys, group, expected, reason, by) if drops else ""
         calls, code, words = ActionCalls(self._gate, keys, note), 0, []
         while code == 0:  # each call drops up to 100 places of revoked tasks
-            code, *words = calls.run("skip", [keys.line(group)], group, quote(expected), why)
+            code, *words = calls.run("skip", [keys.line(group), keys.wake], group, quote(expected), why)
         if code == -1:
             raise UnknownGroup(f"Group {key!r} has no head: nothing was done.")
         if code == -2:
@@ -134,7 +134,7 @@ class Operator:
         """Revoke the tasks of a group, see `Groups.purge`."""
         keys, group = self._keys_of(key)
         note = audit.new_note("purge", key, by, reason)
-        calls, places = ActionCalls(self._gate, keys, note), [keys.line(group)]
+        calls, places = ActionCalls(self._gate, keys, note), [keys.line(group), keys.wake]
         bound, more, total = 0, 1, 0
         while more:
             bound, more, count, *rest = calls.run("purge", places, group, bound, PLACES, MOST_BYTES, noted=bound != 0)

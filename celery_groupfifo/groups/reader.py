@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from celery import Celery
@@ -17,6 +18,7 @@ from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content, leases
 from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.survey import EVERYTHING, STATES_IN_FLIGHT, Look, Surveyed, oldest_since, state_of, survey
+from celery_groupfifo.groups.turns import with_turns
 from celery_groupfifo.groups.view import Flag, Group, Limit, Running, moment
 
 #: Flags that operators and failures set on a group, the strongest first.
@@ -200,7 +202,7 @@ class Reader:
             if length and head is None:
                 head = self._first(keys, name)
             found.append(_group(name, depth, flags, mine, head, (line, length), (due, tasks), now, limits.get(name)))
-        return found
+        return with_turns(found, flights, partial(self.texts, keys))
 
     def stored_groups(self, keys: Keys, names: Iterable[Quoted]) -> dict[Quoted, StoredGroup]:
         """Return the states of groups, with their entries under way, by name."""

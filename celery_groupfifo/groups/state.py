@@ -62,6 +62,7 @@ class StoredState:
         counts: Of these, for each group.
         flags: Fields of `flags`.
         on_the_way: The members of `on_the_way`.
+        turns: Those of tenants among them, see lua/lib/fair.lua.
         paused: The index of paused groups.
         runs: "<group> <entry>" of the runs of each worker.
         lines: Of groups.
@@ -79,6 +80,7 @@ class StoredState:
     counts: Counter[Quoted] = field(default_factory=Counter)
     flags: set[str] = field(default_factory=set)
     on_the_way: set[str] = field(default_factory=set)
+    turns: set[str] = field(default_factory=set)
     paused: set[Quoted] = field(default_factory=set)
     runs: dict[Quoted, set[str]] = field(default_factory=dict)
     lines: dict[Quoted, Line] = field(default_factory=dict)
@@ -97,7 +99,8 @@ def read(reader: Reader, keys: Keys) -> StoredState:
     for name, text in _scan(reader, keys, "HSCAN", keys.groups):
         state.stored[Quoted(name)] = StoredGroup.parse(Quoted(name), text)
     state.due = {name for name, _ in _scan(reader, keys, "ZSCAN", keys.due)}
-    state.on_the_way = {name for name, _ in _scan(reader, keys, "ZSCAN", keys.on_the_way)}
+    for name, _ in _scan(reader, keys, "ZSCAN", keys.on_the_way):
+        (state.turns if name.startswith("\x7f") else state.on_the_way).add(name)
     state.flags = {name for name, _ in _scan(reader, keys, "HSCAN", keys.flags)}
     state.paused = {Quoted(name) for name, _ in _scan(reader, keys, "ZSCAN", keys.paused)}
     flights = [flight for stored in state.stored.values() for flight in stored.flights]

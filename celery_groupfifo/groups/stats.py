@@ -57,7 +57,7 @@ class Stats(Counts):
         scheduled: The parked tasks that wait until their ETA, or in a window.
         waiting: Released heads that no worker has begun.
         running: Tasks whose lease a worker holds.
-        held: Heads that wait for a retry or a replacement, or that a pause or a failure stops.
+        held: Heads that wait for a retry, a replacement or their turns, or that a pause or a failure stops.
         dead_letters: Dead letters.
         totals: Since the gate was first used.
     """

@@ -34,7 +34,13 @@ def status(app: Celery, reader: Reader, longer: float) -> list[Check]:
     return [
         *mode_check(reader),
         _blocked(slow.blocked),
-        _late("held", "held", slow.held, longer, "Their heads wait for a retry, a replacement or a reserved time."),
+        _late(
+            "held",
+            "held",
+            slow.held,
+            longer,
+            "Their heads wait for a retry, a reserved time or their turns.",
+        ),
         _late("waiting", "waiting", slow.waiting, longer, "Their tasks wait for slots, or behind a long run."),
         Check.of(
             "dead_letters",

@@ -24,6 +24,7 @@ from celery_groupfifo.groups.state import Line, StoredState
 from celery_groupfifo.groups.verify_identities import stale_identities
 from celery_groupfifo.groups.verify_letters import letter_breaches
 from celery_groupfifo.groups.verify_several import several_findings
+from celery_groupfifo.groups.verify_turns import turn_breaches
 from celery_groupfifo.groups.view import Breach
 
 #: Seconds between two looks.
@@ -61,6 +62,8 @@ def verify(reader: Reader, repair: bool) -> list[Breach]:
 def _look(reader: Reader, keys: Keys) -> dict[tuple[Breach, frozenset[str]], Repair | None]:
     state = reader.gate.store.at(keys).ask("verify", lambda: stored_state.read(reader, keys))
     findings = [*_findings(keys, state), *map(Finding, letter_breaches(reader, keys))]
+    for breach, member, adds in turn_breaches(reader, keys, state):
+        findings.append(Finding(breach, _mend_turn(keys, member, adds), frozenset({member})))
     stale = stale_identities(reader, keys)
     findings += [Finding(breach, _forget_identity(keys, field), frozenset({field})) for breach, field in stale]
     orders = order_findings(reader, keys, state)
@@ -124,6 +127,18 @@ def _make_due(keys: Keys, member: str) -> Repair:
 
 def _forget(key: str, member: str) -> Repair:
     return _write(lambda pipe, now: pipe.zrem(key, member))
+
+
+def _mend_turn(keys: Keys, member: str, adds: bool) -> Repair:
+    """Return the repair of a member of a tenant; the next sweep looks at the tenant's row."""
+    line = "f " + " ".join(member.split(" ")[1:3])
+
+    def build(pipe: Any, now: int) -> None:
+        if member[0] == "\x7f":
+            pipe.zadd(keys.on_the_way, {member: 0}) if adds else pipe.zrem(keys.on_the_way, member)
+        pipe.zadd(keys.due, {line: due_score(line, now)})
+
+    return _write(build)
 
 
 def _forget_identity(keys: Keys, field: str) -> Repair:

@@ -127,7 +127,7 @@ class Group:
             seconds that the head runs. None: all of its tasks wait for an ETA.
         last_error: The exception of the head's last run, when it blocks the group, a paused one too, or when it waits
             for a retry and the result backend has it.
-        reason: The reason of the pause or drain; the exception that blocks it.
+        reason: The reason of the pause or drain; the exception that blocks it; that its head waits for its turn.
         by: The operator; or the worker whose run blocks it.
         since: Time of the pause, drain or failure.
         queue: The queue of the head's ticket, by its name in the scripts.
@@ -136,6 +136,7 @@ class Group:
             not, or there is none.
         breaker: The circuit breaker that has halted it, in words; empty: none has.
         limit: What an operator has set with `limit`; None: nothing.
+        turn: The tenant among whose groups the held head waits for its turn; empty: it waits for none.
     """
 
     key: str
@@ -153,6 +154,7 @@ class Group:
     blocked_until: datetime | None = None
     breaker: str = ""
     limit: Limit | None = None
+    turn: str = ""
 
 
 @dataclass(frozen=True, slots=True)

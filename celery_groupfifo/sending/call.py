@@ -15,6 +15,7 @@ from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.batch import OPTION as BATCH
 from celery_groupfifo.sending.batch import check_batch_call, check_task_batch
+from celery_groupfifo.sending.fair import fair_of
 from celery_groupfifo.sending.grouping import DEDUP, MAPS, ORDER, checked_keys, group_key, is_grouped
 from celery_groupfifo.sending.headers import cleaned, has_ours, ours
 from celery_groupfifo.sending.identity import dedupe_of
@@ -241,6 +242,7 @@ def check_call(
         dedupe.identity(task, name, args, kwargs, "")
     if (order := order_of(task, name, said, settings)) is not None:
         order.value(task, name, args, kwargs)
+    fair_of(task, name, args, kwargs, said, settings)
     if task is not None:
         check_app(app, name)
     return key

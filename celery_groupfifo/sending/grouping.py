@@ -54,6 +54,7 @@ class KeyKind(NamedTuple):
 
 GROUP, DEDUP = KeyKind("group_key", "group key"), KeyKind("group_dedup_key", "dedup key")
 ORDER = KeyKind("group_order_by", "order value")
+FAIR = KeyKind("group_fair_key", "fair key")
 
 
 def is_grouped(task: Any) -> bool:
@@ -213,7 +214,7 @@ def check_spec(task: Any) -> None:
     Raises:
         InvalidOption: The message quotes the definition and says what fits.
     """
-    for kind in (GROUP, DEDUP, ORDER):
+    for kind in (GROUP, DEDUP, ORDER, FAIR):
         spec = key_spec(task, kind.option)
         if kind is ORDER:
             if not isinstance(spec, str) or not (spec.isidentifier() or "{" in spec):

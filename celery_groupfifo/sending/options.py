@@ -13,7 +13,7 @@ from celery_groupfifo.settings import OPTIONS, Settings, check_option
 
 KEY = "group_key"
 #: May be a callable, as the key may.
-_CALLABLE = frozenset({"group_dedup_key", "group_order_by"})
+_CALLABLE = frozenset({"group_dedup_key", "group_fair_key", "group_order_by"})
 #: Options of a task or a call for its group; never a property of the message.
 NAMES = frozenset({KEY, *OPTIONS})
 #: Belongs to a task alone, as its function has to fit.

@@ -53,6 +53,7 @@ from celery_groupfifo.sending.context import (
     observing,
 )
 from celery_groupfifo.sending.dropped import tell_dropped
+from celery_groupfifo.sending.fair import fair_of
 from celery_groupfifo.sending.grouping import is_grouped, keys_of
 from celery_groupfifo.sending.headers import clean, cleaned, has_ours
 from celery_groupfifo.sending.hold import held_ms, rejoins, retry_policy
@@ -157,12 +158,14 @@ class GroupSender:
             check_app(self.app, name)
         settings = gate_of(self.app).settings
         on_duplicate: OnDuplicate = "return_existing"
-        leaves, bound, dedup, limits, reserves, order, value = False, None, None, "", False, None, ""
+        leaves, bound, dedup, limits, fair = False, None, None, "", ""
+        reserves, order, value = False, None, ""
         led_by = leader(key, said, message.headers) if key is not None and len(keys_of(key)) == 1 else None
         if led_by is not None:
             check_eta(self.app, task, name, said, message.headers, settings)
             extra[HOLD_HEADER], reserves = PART, True
             limits = limits_of(task, {**said, "group_concurrency": 1}, settings)
+            fair = fair_of(task, name, *_arguments(message), said, settings)
         elif run is None:
             check_eta(self.app, task, name, said, message.headers, settings)
             check_several(self.app, task, name, key or "", said, message.headers, settings)
@@ -173,6 +176,7 @@ class GroupSender:
             order = None if _replaces(message.headers) else order_of(task, name, said, settings)
             value = order.value(task, name, *_arguments(message)) if order else ""
             limits = limits_of(task, said, settings)
+            fair = fair_of(task, name, *_arguments(message), said, settings)
             reserves = policy_of(task, said, "group_eta", settings) == "reserve"
             if holds(task, name, said, settings):
                 extra[HOLD_HEADER] = FIRST
@@ -184,7 +188,7 @@ class GroupSender:
             options = {name: value for name, value in options.items() if name not in ROUTE} | routed
         park = _Park(self.app, run, key or "", extra, _named(options), leaves)
         park.on_duplicate, park.bound, park.dedup, park.limits = on_duplicate, bound, dedup, limits
-        park.reserves = reserves
+        park.reserves, park.fair = reserves, fair
         park.follows = None if led_by is None else (led_by.ticket, led_by.next_part())
         park.order, park.window = value, order.window if order else 0
         park.is_awaited = dedup is not None and is_awaited(message.headers, message.body)
@@ -233,7 +237,7 @@ class _Park:
 
     Attributes:
         key: Of the group.
-        on_duplicate, bound, dedup, limits, reserves, order: See `Entry`.
+        on_duplicate, bound, dedup, limits, fair, reserves, order: See `Entry`.
         window: Milliseconds, with an order value.
         is_awaited: See `Entry`.
         follows: The run that it follows, and its number among those that do; None: it joins the tail of its line.
@@ -256,7 +260,7 @@ class _Park:
         self.on_duplicate: OnDuplicate = "return_existing"
         self.bound: Bound | None = None
         self.dedup: Dedup | None = None
-        self.limits = self.order = ""
+        self.limits = self.fair = self.order = ""
         self.follows: tuple[Ticket, Number] | None = None
         self.window = 0
         self.reserves = self.is_awaited = self.is_refused = False
@@ -276,6 +280,7 @@ class _Park:
         entry.on_duplicate, entry.rejoins, entry.bound = self.on_duplicate, self._rejoins, self.bound
         entry.dedup, entry.awaited, entry.limits = self.dedup, self.is_awaited, self.limits
         entry.reserves, entry.others = self.reserves, self._keys[1:]
+        entry.fair = self.fair
         if self.order:
             entry.order, entry.delay = self.order, self.window
         if self._run is not None:

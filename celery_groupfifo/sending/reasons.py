@@ -40,7 +40,7 @@ def of_task(app: Celery, task: Any) -> list[str]:
         found.append("it is compressed")
     if options.get("expires"):
         found.append("it expires")
-    for name in ("group_dedup_key", "group_order_by"):
+    for name in ("group_dedup_key", "group_fair_key", "group_order_by"):
         if callable(getattr(task, name, None)):
             found.append(f"its {name} is a callable")
     if (exchange := _exchange(app, task, options)) is not None:

@@ -13,7 +13,7 @@ from celery_groupfifo.gate.model import KEYS_HEADER
 from celery_groupfifo.sending.batch import OPTION as BATCH
 from celery_groupfifo.sending.batch import size_of
 from celery_groupfifo.sending.context import Continuation
-from celery_groupfifo.sending.grouping import DEDUP, ORDER, SeveralKeys, key_spec, keys_of
+from celery_groupfifo.sending.grouping import DEDUP, FAIR, ORDER, SeveralKeys, key_spec, keys_of
 from celery_groupfifo.sending.identity import FOR
 from celery_groupfifo.sending.message import delay_ms
 from celery_groupfifo.sending.options import policy_of
@@ -79,6 +79,8 @@ def _refused(
         yield HOLD, value, f"use 'task', or {_ONE_KEY}"
     if (value := said.get(ORDER.option) or (task and key_spec(task, ORDER.option)) or settings.order_by) is not None:
         yield ORDER.option, value, _ONE_KEY
+    if (value := said.get(FAIR.option) or (task and key_spec(task, FAIR.option)) or settings.fair_key) is not None:
+        yield FAIR.option, value, _ONE_KEY
     if (value := value_of("group_on_retry")) == "release":
         yield "group_on_retry", value, "use 'hold': a retry keeps all of its places"
     if value_of("group_max_depth") is not None and (value := value_of("group_overflow")) == "drop_oldest":

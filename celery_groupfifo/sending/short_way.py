@@ -55,6 +55,7 @@ _POLICIES = (
     "group_concurrency",
     "group_rate",
     "group_hold_until",
+    "group_fair_weight",
 )
 
 _Kind = tuple[Any, ...]

@@ -27,6 +27,7 @@ from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import ETA_HEADER, KEY_HEADER, Entry
 from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.sending.context import Parking, continued
+from celery_groupfifo.sending.fair import fair_of
 from celery_groupfifo.sending.grouping import SeveralKeys, checked_key, group_key
 from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import milliseconds_until
@@ -82,7 +83,7 @@ class Template:
         self._on_duplicate, self._bound = entry.on_duplicate, entry.bound
         self._limits, self._reserves = entry.limits, entry.reserves
         self._dedupe = entry.dedup and dedupe_of(call.task, {}, entry.on_duplicate, gate_of(app).settings)
-        self._awaited = entry.awaited
+        self._awaited, self._is_fair = entry.awaited, entry.fair != ""
         self._order = order_of(call.task, call.task.name, {}, gate_of(app).settings) if entry.order else None
         # A setting since Celery 5.7; before it, the default of `saferepr`.
         self._size, self._levels = app.amqp.argsrepr_maxsize, app.conf.get("task_repr_maxlevels", 3)
@@ -171,6 +172,8 @@ class Template:
             entry.awaited = self._awaited
         if self._order is not None:
             entry.order, entry.delay = self._order.value(task, task.name, args, kwargs), self._order.window
+        if self._is_fair:
+            entry.fair = fair_of(task, task.name, args, kwargs, {}, gate_of(self._app).settings)
         return entry
 
     def _due(self, options: Mapping[str, Any]) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from logging import WARNING
 from typing import TYPE_CHECKING, Any
@@ -158,11 +158,11 @@ class Endings:
         if answer.due is None and finish.failure is not None and finish.failure.policy == "cancel_rest":
             member.sweeper.wake_in(0.0, run.ticket.tag)  # the sweep cancels the rest
 
-    def invite(self, ticket: Ticket | None) -> None:
-        """Let another task of a group start beside the run that has begun, as the group's limits allow it."""
+    def invite(self, ticket: Ticket | None, members: Sequence[str] = ()) -> None:
+        """Let other tasks go out, as a run has begun, see `Recovery.advance_call`."""
         member = self._member
         if ticket is not None:
-            arguments = member.gate.advance_call(ticket, member.lists.all())
+            arguments = member.gate.advance_call(ticket, member.lists.all(), members)
             call = GateCall("advance", arguments, lambda reply, _: member.gate.publish(reply[2:]), [], anywhere=True)
             member.outbox.send(call, wait=member.may_wait)
 

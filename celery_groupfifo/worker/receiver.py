@@ -178,8 +178,8 @@ class Receiver:
             return
         times = call.since, call.since
         try:
-            if member.gate.invites(reply):
-                member.endings.invite(ticket)
+            if invited := member.gate.invited(ticket, reply):
+                member.endings.invite(ticket, invited)
         finally:  # also after an exception it has begun
             self._begin(run, ticket, times, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
 

@@ -32,7 +32,7 @@ local function names_again(runs, kind, call, lists, out)
 end
 
 local function remember(runs, kind, call, names, ttl)
-  if redis.call('HSET', runs, kind, call .. names) == 1 and redis.call('HLEN', runs) == 1 then
+  if names ~= '' and redis.call('HSET', runs, kind, call .. names) == 1 and redis.call('HLEN', runs) == 1 then
     redis.call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
   end
 end

@@ -1,9 +1,10 @@
 -- Ends a run, see finish.lua.
---@include keys record flag limits resume advance continuation begins close leave
+--@include keys record flag limits fair resume advance continuation begins close leave
 
 -- End a run, or let its continuation take its place: the one that stands in the arguments from a place on, if any.
 -- Returns the ms until the continuation is due, or -1; and the group's next head with its entry, which the caller
--- releases; and when that one may go out (ms), if the group's limits hold it back.
+-- releases; and when that one may go out (ms), if the group's limits hold it back: 0 when others of its tenant come
+-- first.
 local function end_run(lists, line, group, g, r, arg, out)
   local due, head, entry, held = -1, nil, nil, nil
   if r.due ~= '-' or ARGV[arg] then
@@ -31,6 +32,10 @@ local function end_run(lists, line, group, g, r, arg, out)
       close_group(group, g)
     elseif entry.limits ~= '' or g.flags ~= '-' then
       held = hold_back(group, g, head, entry)
+      if not held then
+        local waits = take_turn(group, g, head, entry)
+        held = waits and 0 or nil
+      end
     end
   end
   return due, head, entry, held

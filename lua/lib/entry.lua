@@ -4,7 +4,7 @@
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis.call('HGET', K.entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {

@@ -10,7 +10,7 @@ local function release_first(lists, group, g, id, queue, cut, limits, text, leng
   local head = new_record(id, queue)
   g[1] = head
   release(lists, group, g, head, entry, out)
-  if head.state == 'h' then -- no worker knows of it
+  if head.due ~= '-' then -- no worker knows of it
     ring(wake)
   end
 end

@@ -6,7 +6,7 @@ local FRONT = '^"lang": "%l+", "task": "([^"\\]+)", "id": "' -- of Celery's head
 -- and runs beside no others.
 local function fits(group, g, r, entry, task)
   local limits = limits_of(group, g, entry)
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+  local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
   local name
   if entry.queue == r.queue and (limits.together or 1) == 1 and due <= now_ms() then
     name = string.match(entry.text, FRONT, entry.at + entry.cut) -- exact: the headers begin with it

@@ -5,7 +5,7 @@
 --           none · o its circuit breaker has opened since the last good end, see lib/breaker.lua · l an operator has
 --           set its limits, s its starts are counted, n others may join those under way, see lib/limits.lua · i
 --           entries of it have identities, see lib/identity.lua · w entries of it wait in their windows, or did · k
---           tasks of it have other keys, too, see lib/stand_in.lua
+--           tasks of it have other keys, too, see lib/stand_in.lua · f entries of it have fair keys, see lib/fair.lua
 --   aside   number of its entries that are neither in line nor under way: their ETA has not come, their window is not
 --           over, or they are cut off
 --   empty   number of places in its line whose entry was revoked
@@ -14,13 +14,13 @@
 --
 --   state   w released: its ticket waits at the broker · r running: a worker has it · h held: it waits for its due time
 --   id
---   release number of its last release, which the ticket carries
+--   release number of its last release, which the ticket carries; with the stop f of its place in its tenant's row
 --   fence   of the run that began since then, drawn when it began; before that -
 --   due     time when a stored continuation may go out, or when a block ends (ms), else -. While it runs: a
 --           replacement, see park.lua
 --   stop    reason not to release it: p (its group is paused), b (it has failed, and blocks its group), l (its group's
 --           rate is used up until it is due), f (it follows a run, see lib/follow.lua), s (its task waits for its other
---           places), else -
+--           places), t (others of its tenant come first), else -
 --   lost    number of workers that were lost with it
 --   since   time when it came into this state (ms)
 --   owner   the worker that runs it, else -

@@ -61,7 +61,7 @@ local function hold_back(group, g, r, entry)
     local oldest = within[#within - limits.starts + 1]
     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
   end
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+  local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
   if due > now_ms() and not awaits then
     free_at = math.max(free_at or 0, due)
   end

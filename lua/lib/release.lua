@@ -2,7 +2,7 @@
 --
 -- A stored message is the text that kombu would push, without its ticket: "<A><B>", cut after A. The
 -- ticket goes in at two fixed places near the front, so no message is ever decoded and encoded again.
---@include keys clock write limits
+--@include keys clock write limits fair
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 
@@ -13,10 +13,11 @@ local function compose(id, entry, drawn, lost)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
 end
 
--- Store the continuation of a run under its id. It keeps the time at which the entry was parked, and its limits.
+-- Store the continuation of a run under its id. It keeps the time at which the entry was parked, its limits, and its
+-- fair key.
 local function store_continuation(group, r, queue, cut, message, delay)
   local text = redis.call('HGET', K.entries, r.id) or ''
-  local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+( ?l?[%d/]*)\n')
+  local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+([^\n]*)\n')
   local head = table.concat({ parked or K.us_text, group, queue, cut }, ' ') .. (limits or '')
   redis.call('HSET', K.entries, r.id, head .. '\n' .. message)
   r.due = digits(now_ms() + delay)
@@ -38,6 +39,9 @@ local function send_out(lists, group, g, r, entry, out, drawn, other, other_g)
   write_group(group, g, other, other_g)
   local message = compose(r.id, entry, drawn, r.lost)
   redis.call('ZADD', K.on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+  if g.flags ~= '-' then
+    count_turn(group, r, entry)
+  end
   local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
     or redis.pcall('RPUSH', lists[queue], message))
   if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -48,11 +52,14 @@ local function send_out(lists, group, g, r, entry, out, drawn, other, other_g)
   end
 end
 
--- Release an entry under way, unless its group's limits hold it back.
+-- Release an entry under way, unless its group's limits hold it back, or others of its tenant come first.
 local function release(lists, group, g, r, entry, out)
   local held
   if entry.limits ~= '' or g.flags ~= '-' then
     held = hold_back(group, g, r, entry)
+    if not held then
+      held = take_turn(group, g, r, entry)
+    end
   end
   if held then
     write_group(group, g)

@@ -7,7 +7,7 @@
 --   sweep, rerelease, reclaim -> "<call> <id>..."   the tickets to publish of the worker's last call, see lib/again.lua
 --
 -- What a lost worker had is found in its hash, so no run is begun without its place there.
---@include keys clock record
+--@include keys clock record flag freed
 
 -- Note the call in its lane. A new lane may be that of a worker whose lease was over: it has one again. The hash lasts
 -- until the heads were taken back: time goes on while Redis stands still or is down, and nobody renews.
@@ -43,6 +43,9 @@ local function begin_run(group, g, id, drawn, owner, call, noted)
     local begun = noted and r.lost == '0' and (string.match(redis.call('HGET', K.begins, r.queue) or '', '^%d+') or '0')
     if begun and tonumber(begun) < tonumber(drawn) then
       redis.call('HSET', K.begins, r.queue, drawn .. ' ' .. K.ms_text)
+    end
+    if has_flag(g, 'f') then
+      leave_turn(group, r)
     end
     fence = draw_number()
     start_run(r, fence, owner, call)

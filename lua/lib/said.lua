@@ -3,10 +3,11 @@
 
 -- Returns what an operator has set, and where that is 0 the entry's own.
 local function limits_of(group, g, entry)
+  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
   local set = has_flag(g, 'l') and redis.call('HGET', K.flags, 'l ' .. group) or ''
   local limits = {}
-  for _, text in ipairs({ entry.limits, set }) do
-    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+  for _, text in ipairs({ own, set }) do
+    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
     if starts and starts ~= '0' then
       limits.starts, limits.window = tonumber(starts), tonumber(window)
     end
@@ -28,9 +29,9 @@ end
 -- Let an entry that waits for its ETA in its place go out before.
 local function forget_eta(id)
   local e = read_entry(id)
-  local limits = e and string.match(e.limits, '^( l%d+/%d+/%d+)/%d+$')
-  if limits then
-    local first = table.concat({ e.us, e.group, e.queue, digits(e.cut) }, ' ') .. limits
+  if e then
+    local words = string.gsub(e.limits, '( l%d+/%d+/%d+)/%d+', '%1')
+    local first = table.concat({ e.us, e.group, e.queue, digits(e.cut) }, ' ') .. words
     redis.call('HSET', K.entries, id, first .. '\n' .. string.sub(e.text, e.at))
   end
 end

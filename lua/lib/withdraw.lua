@@ -1,5 +1,5 @@
 -- Takes out entries.
---@include keys write record flag entry identity window stand_in leave
+--@include keys write record flag entry identity window stand_in leave freed
 
 -- Take out an entry that does not run; through a stand-in, its task. The caller removes the place in line, and writes
 -- the group. Returns the text of the task's entry, or '' when it is gone already; whether it had failed and blocked its
@@ -15,6 +15,10 @@ local function withdraw(id, group, g)
   end
   local r, text = record_of(at, name), redis.call('HGET', K.entries, name)
   local failed = r and r.stop == 'b'
+  if r and has_flag(at, 'f') then
+    leave_turn(of, r)
+    look_now()
+  end
   local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
   if left then
     text = nil

@@ -173,6 +173,37 @@ def _follow(behind: bool) -> Callable[[World], Call]:
     return prepare
 
 
+def _begin_of_a_tenant(world: World) -> Call:
+    for id in "abc":
+        world.park(id, id, fair="f1/tenant")
+    ticket, call = world.receive(), world.gate.call_name()
+    return lambda: world.begin(ticket, "w1", call)
+
+
+def _finish_of_a_tenant(world: World) -> Call:
+    first = _begin_of_a_tenant(world)()
+    world.park("x", "x")
+    world.sweep(world.lists("q"))
+    call = world.finishing(first, "a", take="lists", lists=world.lists("q"))
+    return lambda: world.gate.finish(call)
+
+
+def _advance_of_a_tenant(world: World) -> Call:
+    ticket = _begin_of_a_tenant(world)()
+    keys, more, args = world.gate.advance_call(ticket, world.lists("q"), ["f q tenant"])
+    return lambda: world.gate.store.run("advance", keys, more, args)
+
+
+def _sweep_of_a_tenant(world: World) -> Call:
+    _begin_of_a_tenant(world)()
+    return lambda: world.sweep(world.lists("q")).next_due
+
+
+def _revoke_of_a_tenant(world: World) -> Call:
+    _begin_of_a_tenant(world)
+    return lambda: world.gate.revoke("a")
+
+
 def _replace(world: World) -> Call:
     world.run("a")
     entry, number = make_entry(world.gate, "a", body="new"), world.gate.number()
@@ -475,6 +506,11 @@ CASES = [
     Case("rerelease", _elsewhere, "to publish"),
     Case("revoke", _revoke),
     Case("revoke", _revoke_in_a_window, "in a window"),
+    Case("begin", _begin_of_a_tenant, "of a tenant"),
+    Case("finish", _finish_of_a_tenant, "of a tenant"),
+    Case("advance", _advance_of_a_tenant, "of a tenant"),
+    Case("sweep", _sweep_of_a_tenant, "of a tenant"),
+    Case("revoke", _revoke_of_a_tenant, "of a tenant"),
 ]
 
 

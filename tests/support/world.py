@@ -43,6 +43,7 @@ def make_entry(
     reserves: bool = False,
     order: int | None = None,
     others: Sequence[str] = (),
+    fair: str = "",
 ) -> Entry:
     """An entry whose message is JSON once its tickets are in, as those of the publish side are."""
     info = json.dumps({"exchange": "", "routing_key": queue})[1:]
@@ -53,6 +54,7 @@ def make_entry(
     place_of = place.queue, place.list_key
     entry = Entry(id, key, *place_of, len(front), message, delay, bound=bound, dedup=dedup, limits=limits)
     entry.reserves, entry.others = reserves, tuple(others)
+    entry.fair = fair
     if order is not None:
         entry.order = sortable(order, "t")
     return entry

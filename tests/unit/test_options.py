@@ -47,9 +47,9 @@ def test_all_options_are_offered(app: Celery) -> None:
         made(app, group_kye="k")
     assert str(caught.value).endswith(
         "The options are: group_batch, group_block_for, group_break_after, group_concurrency, group_dedup_for, "
-        "group_dedup_key, group_eta, group_hold_until, group_key, group_max_depth, group_max_hold, group_max_lost, "
-        "group_on_duplicate, group_on_failure, group_on_retry, group_order_by, group_overflow, group_overflow_timeout, "
-        "group_rate, group_reorder_window."
+        "group_dedup_key, group_eta, group_fair_key, group_fair_weight, group_hold_until, group_key, group_max_depth, "
+        "group_max_hold, group_max_lost, group_on_duplicate, group_on_failure, group_on_retry, group_order_by, "
+        "group_overflow, group_overflow_timeout, group_rate, group_reorder_window."
     )
 
 

@@ -125,6 +125,8 @@ def test_all_settings_are_offered() -> None:
         ("group_eta", "later"),
         ("group_on_duplicate", "keep_newest"),
         *(("group_dedup_key", wrong) for wrong in ("", 5, (), ("x", 5), "{y}", "{}", ("y",))),
+        *(("group_fair_key", wrong) for wrong in ("", 5, (), ("x", 5), "{y}", "{}", ("y",))),
+        *(("group_fair_weight", wrong) for wrong in (0, 1001, True, 1.0, "2")),
         ("group_dedup_for", 0),
         ("group_dedup_for", "60"),
         *(("group_order_by", wrong) for wrong in ("", 5, (), ("x",), "x y", "{}", "{y}")),

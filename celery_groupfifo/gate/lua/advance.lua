@@ -1,7 +1,7 @@
 -- Made of lua/advance.lua by `make scripts`: change that file, not this one.
 --
 -- advance: let entries whose ETA has come, or whose window is over, join the lines of their groups, end blocks and
--- limits, and continue walks over empty places; many in one call.
+-- limits, let the next heads of tenants go out, and continue walks over empty places; many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua
@@ -62,7 +62,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -75,16 +75,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_8
+  local read_group_9
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_7
+      local group_text_8
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_7 = texts[group]
+        group_text_8 = texts[group]
       end
-      local text = group_text_7
+      local text = group_text_8
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -103,9 +103,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_8 = g
+    read_group_9 = g
   end
-  local g = read_group_8
+  local g = read_group_9
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -278,7 +278,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_3
+        local state_text_4
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -286,11 +286,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_3 = text
+          state_text_4 = text
         end
-        local text = state_text_3
+        local text = state_text_4
         if other then
-          local state_text_4
+          local state_text_5
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -299,9 +299,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local other_text = state_text_4
+          local other_text = state_text_5
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -314,6 +314,8 @@ local function open_group(group)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -335,7 +337,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_52
+  local room_in_44
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -345,9 +347,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_52 = room
+    room_in_44 = room
   end
-  local room = room_in_52
+  local room = room_in_44
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -376,6 +378,9 @@ local function waiting_before(group, said, most)
   redis_call('ZREM', K_due, front)
   return found
 end
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+local MOST = 20 -- members that one call looks at
+local AT_ONCE = 20 -- tickets that one call looks at
 
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over, and entries that join before one
@@ -387,22 +392,431 @@ while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
   local member, group = ARGV[arg], ARGV[arg + 1]
   local g = open_group(group)
-  if redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
+  if string.sub(member, 1, 2) == 'f ' then
+    do -- turn_again(lists, string.sub(member, 3), out)
+      local of = string.sub(member, 3)
+      local at = tonumber(redis_call('ZSCORE', K_due, 'f ' .. of) or 1e15)
+      if at <= K_REST + now_ms() then
+        do -- next_turns(lists, of, out, true)
+          local of, again = of, true
+          local from, to = '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127'
+          local names, more = '', true
+          for _ = 1, MOST do
+            local member = more and redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, 1)[1]
+            if not member then
+              break
+            end
+            local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
+            local g = open_group(group)
+            local r, entry = record_of(g, id), read_entry(id)
+            local weight = entry and string.match(entry.limits, '^ f(%d+)/')
+            local count = redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+            if not r or r.stop ~= 't' or r.release ~= drawn then -- it has left
+              redis_call('ZREM', K_on_the_way, member)
+            elseif not weight then -- unreadable: the sweep sets it aside
+              redis_call('ZREM', K_on_the_way, member)
+              r.stop = '-'
+              do -- write_group(group, g)
+                local other, other_g = nil, nil
+                local state_text_4
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_4 = text
+                end
+                local text = state_text_4
+                if other then
+                  local state_text_5
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local other_text = state_text_5
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              redis_call('ZADD', K_due, K_HOLDS + now_ms(), 'h ' .. group .. ' ' .. id)
+            elseif count < tonumber(weight) then
+              r.state, r.stop = 'w', '-' -- its turn has come
+              do -- release(lists, group, g, r, entry, out)
+                local held
+                if entry.limits ~= '' or g.flags ~= '-' then
+                  local hold_back_32
+                  do -- hold_back(group, g, r, entry)
+                    local limits_of_21
+                    do -- limits_of(group, g, entry)
+                      local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
+                      local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                      local limits = {}
+                      for _, text in ipairs({ own, set }) do
+                        local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
+                        if starts and starts ~= '0' then
+                          limits.starts, limits.window = tonumber(starts), tonumber(window)
+                        end
+                        if together and together ~= '0' then
+                          limits.together = tonumber(together)
+                        end
+                      end
+                      limits_of_21 = limits
+                    end
+                    local limits = limits_of_21
+                    local free_at, awaits
+                    if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                      if has_flag(g, 'n') then
+                        do -- drop_mark(g, 'n')
+                          local letter = 'n'
+                          g.flags = string.gsub(g.flags, letter, '', 1)
+                          g.flags = g.flags == '' and '-' or g.flags
+                        end
+                      else
+                        do -- add_mark(g, 'n')
+                          local letter = 'n'
+                          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                        end
+                      end
+                    end
+                    if has_flag(g, 'k') then
+                      local await_places_29
+                      do -- await_places(r, entry)
+                        local stands_for_22, stands_for_23
+                        do -- stands_for(r.id)
+                          local id = r.id
+                          local of, name
+                          if string.find(id, ';k', 1, true) then
+                            of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                          end
+                          stands_for_22, stands_for_23 = of, name
+                        end
+                        local of, name = stands_for_22, stands_for_23
+                        local free_at
+                        if of then
+                          free_at = now_ms() + FAR
+                          local other = record_of(open_group(of), name)
+                          if other and other.state == 'h' and other.stop == 's' then
+                            do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                              local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                              redis_call('ZADD', K_due, score + now_ms(), member)
+                              soon = true
+                            end
+                          end
+                        else
+                          local number = 0
+                          for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                            number = number + 1
+                            local place = r.id .. ';k' .. number
+                            local there = record_of(open_group(each), place)
+                            if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                              free_at = now_ms() + FAR
+                            end
+                          end
+                        end
+                        if free_at then
+                          r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                          r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                        end
+                        await_places_29 = free_at
+                      end
+                      awaits = await_places_29
+                    end
+                    if limits.starts and not awaits then
+                      local counted_begins_17, counted_begins_18, counted_begins_19
+                      do -- counted_begins(group)
+                        local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                        local begins = {}
+                        for ms in string.gmatch(times or '', '%d+') do
+                          begins[#begins + 1] = tonumber(ms)
+                        end
+                        counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
+                      end
+                      local begins, starts, window = counted_begins_17, counted_begins_18, counted_begins_19
+                      if not has_flag(g, 's') then
+                        do -- add_mark(g, 's')
+                          local letter = 's'
+                          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                        end
+                      end
+                      if limits.starts > starts or limits.window > window then
+                        do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                          local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                          table.sort(begins)
+                          local text = digits(starts) .. ' ' .. digits(window)
+                          for at = math.max(#begins - starts + 1, 1), #begins do
+                            if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                              text = text .. ' ' .. digits(begins[at])
+                            end
+                          end
+                          redis_call('HSET', K_begins, 's ' .. group, text)
+                        end
+                      end
+                      local within = {}
+                      for _, other in ipairs(g) do -- one that is released may begin at any time
+                        if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
+                          begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                        end
+                      end
+                      for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                        if ms >= now_ms() - limits.window and ms <= now_ms() then
+                          within[#within + 1] = ms
+                        end
+                      end
+                      table.sort(within)
+                      local oldest = within[#within - limits.starts + 1]
+                      free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+                    end
+                    local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
+                    if due > now_ms() and not awaits then
+                      free_at = math.max(free_at or 0, due)
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                      redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                    end
+                    hold_back_32 = free_at or awaits
+                  end
+                  held = hold_back_32
+                  if not held then
+                    local take_turn_33
+                    do -- take_turn(group, g, r, entry)
+                      local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                      local waits = false
+                      if fair then
+                        if not has_flag(g, 'f') then
+                          do -- add_mark(g, 'f')
+                            local letter = 'f'
+                            g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                          end
+                        end
+                        local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                        if r.release ~= '' then
+                          local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                          redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                        end
+                        local of = entry.queue .. ' ' .. fair
+                        local before = keeps and 0
+                          or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                        local out = keeps and 0
+                          or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                        waits = not keeps and (before > 0 or out >= tonumber(weight))
+                        if waits then
+                          local draw_number_2
+                          do -- draw_number()
+                            local drawn = K_us_text
+                            local last = redis_call('SET', K_fence, drawn, 'GET')
+                            if last and last >= drawn then -- both have 16 digits
+                              drawn = string.format('%.0f', last + 1)
+                              redis_call('SET', K_fence, drawn)
+                            end
+                            draw_number_2 = drawn
+                          end
+                          local number = draw_number_2
+                          r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                          r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                          redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                          if before == 0 then
+                            do -- look_later(of)
+                              redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                            end
+                          end
+                        end
+                      end
+                      take_turn_33 = waits
+                    end
+                    held = take_turn_33
+                  end
+                end
+                if held then
+                  do -- write_group(group, g)
+                    local other, other_g = nil, nil
+                    local state_text_4
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_4 = text
+                    end
+                    local text = state_text_4
+                    if other then
+                      local state_text_5
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_5 = text
+                      end
+                      local other_text = state_text_5
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
+                    end
+                  end
+                else
+                  do -- send_out(lists, group, g, r, entry, out)
+                    local drawn, other, other_g = nil, nil, nil
+                    local queue = entry.queue
+                    if not drawn then
+                      local draw_number_3
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_3 = drawn
+                      end
+                      drawn = draw_number_3
+                    end
+                    r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                    r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                    do -- write_group(group, g, other, other_g)
+                      local state_text_4
+                      do -- state_text(g)
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_4 = text
+                      end
+                      local text = state_text_4
+                      if other then
+                        local state_text_5
+                        do -- state_text(other_g)
+                          local g = other_g
+                          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                          for at = 1, #g do
+                            local r = g[at]
+                            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                          end
+                          state_text_5 = text
+                        end
+                        local other_text = state_text_5
+                        redis_call('HSET', K_groups, group, text, other, other_text)
+                      else
+                        redis_call('HSET', K_groups, group, text)
+                      end
+                    end
+                    local compose_34
+                    do -- compose(r.id, entry, drawn, r.lost)
+                      local id, lost = r.id, r.lost
+                      local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                      local cut = entry.at + entry.cut
+                      compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                        .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                    end
+                    local message = compose_34
+                    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                    if g.flags ~= '-' then
+                      do -- count_turn(group, r, entry)
+                        local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                        if fair then
+                          local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                          redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                        end
+                      end
+                    end
+                    local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                      or redis.pcall('RPUSH', lists[queue], message))
+                    if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                      error(pushed.err)
+                    elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                      out[#out + 1] = queue
+                      out[#out + 1] = message
+                    end
+                  end
+                end
+              end
+              names, more = names .. ' ' .. id, r.state == 'h' or count + 1 < tonumber(weight)
+              if r.state == 'h' then -- its rate holds it back now
+                redis_call('ZREM', K_on_the_way, member)
+              end
+            else
+              more = false
+            end
+          end
+          if redis_call('ZLEXCOUNT', K_on_the_way, from, to) == 0 then
+            redis_call('ZREM', K_due, 'f ' .. of)
+          elseif more then
+            redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
+          elseif again then
+            do -- look_later(of)
+              redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+            end
+          end
+        end
+      else
+        local from, to = '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127'
+        for _, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, AT_ONCE)) do
+          local find_record_13
+          do -- find_record(string.match(member, '%S+$'))
+            local id = string.match(member, '%S+$')
+            local entry, found, g = read_entry(id), nil, nil
+            if entry then
+              g = open_group(entry.group)
+              found = record_of(g, id)
+            end
+            find_record_13 = found
+          end
+          local r = find_record_13
+          if r then
+            do -- ask_again(lists, r, out)
+              local entry = read_entry(r.id)
+              if entry and r.state == 'w' and not lists[r.queue] then
+                local compose_35
+                do -- compose(r.id, entry, r.release, r.lost)
+                  local id, drawn, lost = r.id, r.release, r.lost
+                  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                  local cut = entry.at + entry.cut
+                  compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                end
+                local message = compose_35
+                out[#out + 1] = r.queue
+                out[#out + 1] = message
+              end
+            end
+          end
+        end
+      end
+    end
+  elseif redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
     if not told[group] then -- else it has joined before another one
       do -- heads_again(lists, g, out)
         for _, r in ipairs(g) do
           do -- ask_again(lists, r, out)
             local entry = read_entry(r.id)
             if entry and r.state == 'w' and not lists[r.queue] then
-              local compose_43
+              local compose_35
               do -- compose(r.id, entry, r.release, r.lost)
                 local id, drawn, lost = r.id, r.release, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_43 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_43
+              local message = compose_35
               out[#out + 1] = r.queue
               out[#out + 1] = message
             end
@@ -416,40 +830,58 @@ while done < many and steps > 0 and bytes < BYTES do
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
       local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_60
+      local withdraw_52
       do -- withdraw(id, group, g)
         local of, name, at, left = group, id, g, false
         if has_flag(g, 'k') then
-          local is_left_behind_49
+          local is_left_behind_41
           do -- is_left_behind(id)
-            local stands_for_33, stands_for_34
+            local stands_for_24, stands_for_25
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_33, stands_for_34 = of, name
+              stands_for_24, stands_for_25 = of, name
             end
-            local _, name = stands_for_33, stands_for_34
+            local _, name = stands_for_24, stands_for_25
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_49 = name and not said or said == '!'
+            is_left_behind_41 = name and not said or said == '!'
           end
-          left = is_left_behind_49
-          local stands_for_35, stands_for_36
+          left = is_left_behind_41
+          local stands_for_26, stands_for_27
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_35, stands_for_36 = of, name
+            stands_for_26, stands_for_27 = of, name
           end
-          local its, known = stands_for_35, stands_for_36
+          local its, known = stands_for_26, stands_for_27
           if known and not left then
             of, name, at = its, known, open_group(its)
           end
         end
         local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
         local failed = r and r.stop == 'b'
+        if r and has_flag(at, 'f') then
+          do -- leave_turn(of, r)
+            local group = of
+            local text = redis_call('HGET', K_entries, r.id)
+            local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+            if fair then
+              local of = r.queue .. ' ' .. fair
+              local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+              redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+              freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+            end
+          end
+          do -- look_now()
+            if freed then
+              redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+            end
+          end
+        end
         local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
         if left then
           text = nil
@@ -471,16 +903,16 @@ while done < many and steps > 0 and bytes < BYTES do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_46
+            local others_of_38
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_46 = others
+              others_of_38 = others
             end
-            local others = others_of_46
+            local others = others_of_38
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -558,7 +990,7 @@ while done < many and steps > 0 and bytes < BYTES do
               end
               do -- write_group(of, g)
                 local group, other, other_g = of, nil, nil
-                local state_text_3
+                local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -566,11 +998,11 @@ while done < many and steps > 0 and bytes < BYTES do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_3 = text
+                  state_text_4 = text
                 end
-                local text = state_text_3
+                local text = state_text_4
                 if other then
-                  local state_text_4
+                  local state_text_5
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -579,9 +1011,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_4 = text
+                    state_text_5 = text
                   end
-                  local other_text = state_text_4
+                  local other_text = state_text_5
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -602,7 +1034,7 @@ while done < many and steps > 0 and bytes < BYTES do
             end
             do -- write_group(of, at)
               local group, g, other, other_g = of, at, nil, nil
-              local state_text_3
+              local state_text_4
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -610,11 +1042,11 @@ while done < many and steps > 0 and bytes < BYTES do
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_3 = text
+                state_text_4 = text
               end
-              local text = state_text_3
+              local text = state_text_4
               if other then
-                local state_text_4
+                local state_text_5
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -623,9 +1055,9 @@ while done < many and steps > 0 and bytes < BYTES do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_5 = text
                 end
-                local other_text = state_text_4
+                local other_text = state_text_5
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -641,9 +1073,9 @@ while done < many and steps > 0 and bytes < BYTES do
             redis_call('HSET', K_begins, 'k ' .. name, '!')
           end
         end
-        withdraw_60 = text or ''
+        withdraw_52 = text or ''
       end
-      local text = withdraw_60
+      local text = withdraw_52
       if why then
         do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
           local why = cjson.decode('[' .. why .. ']')[1]
@@ -762,7 +1194,7 @@ while done < many and steps > 0 and bytes < BYTES do
                 r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
                 do -- write_group(group, g)
                   local other, other_g = nil, nil
-                  local state_text_3
+                  local state_text_4
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -770,11 +1202,11 @@ while done < many and steps > 0 and bytes < BYTES do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_3 = text
+                    state_text_4 = text
                   end
-                  local text = state_text_3
+                  local text = state_text_4
                   if other then
-                    local state_text_4
+                    local state_text_5
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -783,9 +1215,9 @@ while done < many and steps > 0 and bytes < BYTES do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_4 = text
+                      state_text_5 = text
                     end
-                    local other_text = state_text_4
+                    local other_text = state_text_5
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -798,35 +1230,36 @@ while done < many and steps > 0 and bytes < BYTES do
                 local entry, corrupt = read_entry(r.id)
                 local left = false
                 if entry and has_flag(g, 'k') then
-                  local is_left_behind_48
+                  local is_left_behind_40
                   do -- is_left_behind(r.id)
                     local id = r.id
-                    local stands_for_33, stands_for_34
+                    local stands_for_24, stands_for_25
                     do -- stands_for(id)
                       local of, name
                       if string.find(id, ';k', 1, true) then
                         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                       end
-                      stands_for_33, stands_for_34 = of, name
+                      stands_for_24, stands_for_25 = of, name
                     end
-                    local _, name = stands_for_33, stands_for_34
+                    local _, name = stands_for_24, stands_for_25
                     local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-                    is_left_behind_48 = name and not said or said == '!'
+                    is_left_behind_40 = name and not said or said == '!'
                   end
-                  left = is_left_behind_48
+                  left = is_left_behind_40
                 end
                 if entry and not left then
                   do -- release(lists, group, g, r, entry, out)
                     local held
                     if entry.limits ~= '' or g.flags ~= '-' then
-                      local hold_back_41
+                      local hold_back_32
                       do -- hold_back(group, g, r, entry)
-                        local limits_of_30
+                        local limits_of_21
                         do -- limits_of(group, g, entry)
+                          local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                           local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                           local limits = {}
-                          for _, text in ipairs({ entry.limits, set }) do
-                            local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                          for _, text in ipairs({ own, set }) do
+                            local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                             if starts and starts ~= '0' then
                               limits.starts, limits.window = tonumber(starts), tonumber(window)
                             end
@@ -834,9 +1267,9 @@ while done < many and steps > 0 and bytes < BYTES do
                               limits.together = tonumber(together)
                             end
                           end
-                          limits_of_30 = limits
+                          limits_of_21 = limits
                         end
-                        local limits = limits_of_30
+                        local limits = limits_of_21
                         local free_at, awaits
                         if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                           if has_flag(g, 'n') then
@@ -853,18 +1286,18 @@ while done < many and steps > 0 and bytes < BYTES do
                           end
                         end
                         if has_flag(g, 'k') then
-                          local await_places_38
+                          local await_places_29
                           do -- await_places(r, entry)
-                            local stands_for_31, stands_for_32
+                            local stands_for_22, stands_for_23
                             do -- stands_for(r.id)
                               local id = r.id
                               local of, name
                               if string.find(id, ';k', 1, true) then
                                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                               end
-                              stands_for_31, stands_for_32 = of, name
+                              stands_for_22, stands_for_23 = of, name
                             end
-                            local of, name = stands_for_31, stands_for_32
+                            local of, name = stands_for_22, stands_for_23
                             local free_at
                             if of then
                               free_at = now_ms() + FAR
@@ -891,21 +1324,21 @@ while done < many and steps > 0 and bytes < BYTES do
                               r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                               r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                             end
-                            await_places_38 = free_at
+                            await_places_29 = free_at
                           end
-                          awaits = await_places_38
+                          awaits = await_places_29
                         end
                         if limits.starts and not awaits then
-                          local counted_begins_26, counted_begins_27, counted_begins_28
+                          local counted_begins_17, counted_begins_18, counted_begins_19
                           do -- counted_begins(group)
                             local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                             local begins = {}
                             for ms in string.gmatch(times or '', '%d+') do
                               begins[#begins + 1] = tonumber(ms)
                             end
-                            counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
+                            counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
                           end
-                          local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
+                          local begins, starts, window = counted_begins_17, counted_begins_18, counted_begins_19
                           if not has_flag(g, 's') then
                             do -- add_mark(g, 's')
                               local letter = 's'
@@ -940,7 +1373,7 @@ while done < many and steps > 0 and bytes < BYTES do
                           local oldest = within[#within - limits.starts + 1]
                           free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                         end
-                        local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                        local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                         if due > now_ms() and not awaits then
                           free_at = math.max(free_at or 0, due)
                         end
@@ -949,14 +1382,63 @@ while done < many and steps > 0 and bytes < BYTES do
                           r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                           redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                         end
-                        hold_back_41 = free_at or awaits
+                        hold_back_32 = free_at or awaits
                       end
-                      held = hold_back_41
+                      held = hold_back_32
+                      if not held then
+                        local take_turn_33
+                        do -- take_turn(group, g, r, entry)
+                          local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                          local waits = false
+                          if fair then
+                            if not has_flag(g, 'f') then
+                              do -- add_mark(g, 'f')
+                                local letter = 'f'
+                                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                              end
+                            end
+                            local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                            if r.release ~= '' then
+                              local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                              redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                            end
+                            local of = entry.queue .. ' ' .. fair
+                            local before = keeps and 0
+                              or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                            local out = keeps and 0
+                              or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                            waits = not keeps and (before > 0 or out >= tonumber(weight))
+                            if waits then
+                              local draw_number_2
+                              do -- draw_number()
+                                local drawn = K_us_text
+                                local last = redis_call('SET', K_fence, drawn, 'GET')
+                                if last and last >= drawn then -- both have 16 digits
+                                  drawn = string.format('%.0f', last + 1)
+                                  redis_call('SET', K_fence, drawn)
+                                end
+                                draw_number_2 = drawn
+                              end
+                              local number = draw_number_2
+                              r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                              r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                              redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                              if before == 0 then
+                                do -- look_later(of)
+                                  redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                                end
+                              end
+                            end
+                          end
+                          take_turn_33 = waits
+                        end
+                        held = take_turn_33
+                      end
                     end
                     if held then
                       do -- write_group(group, g)
                         local other, other_g = nil, nil
-                        local state_text_3
+                        local state_text_4
                         do -- state_text(g)
                           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                           for at = 1, #g do
@@ -964,11 +1446,11 @@ while done < many and steps > 0 and bytes < BYTES do
                             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                           end
-                          state_text_3 = text
+                          state_text_4 = text
                         end
-                        local text = state_text_3
+                        local text = state_text_4
                         if other then
-                          local state_text_4
+                          local state_text_5
                           do -- state_text(other_g)
                             local g = other_g
                             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -977,9 +1459,9 @@ while done < many and steps > 0 and bytes < BYTES do
                               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                             end
-                            state_text_4 = text
+                            state_text_5 = text
                           end
-                          local other_text = state_text_4
+                          local other_text = state_text_5
                           redis_call('HSET', K_groups, group, text, other, other_text)
                         else
                           redis_call('HSET', K_groups, group, text)
@@ -990,7 +1472,7 @@ while done < many and steps > 0 and bytes < BYTES do
                         local drawn, other, other_g = nil, nil, nil
                         local queue = entry.queue
                         if not drawn then
-                          local draw_number_2
+                          local draw_number_3
                           do -- draw_number()
                             local drawn = K_us_text
                             local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -998,14 +1480,14 @@ while done < many and steps > 0 and bytes < BYTES do
                               drawn = string.format('%.0f', last + 1)
                               redis_call('SET', K_fence, drawn)
                             end
-                            draw_number_2 = drawn
+                            draw_number_3 = drawn
                           end
-                          drawn = draw_number_2
+                          drawn = draw_number_3
                         end
                         r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                         r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                         do -- write_group(group, g, other, other_g)
-                          local state_text_3
+                          local state_text_4
                           do -- state_text(g)
                             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                             for at = 1, #g do
@@ -1013,11 +1495,11 @@ while done < many and steps > 0 and bytes < BYTES do
                               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                             end
-                            state_text_3 = text
+                            state_text_4 = text
                           end
-                          local text = state_text_3
+                          local text = state_text_4
                           if other then
-                            local state_text_4
+                            local state_text_5
                             do -- state_text(other_g)
                               local g = other_g
                               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1026,24 +1508,33 @@ while done < many and steps > 0 and bytes < BYTES do
                                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                               end
-                              state_text_4 = text
+                              state_text_5 = text
                             end
-                            local other_text = state_text_4
+                            local other_text = state_text_5
                             redis_call('HSET', K_groups, group, text, other, other_text)
                           else
                             redis_call('HSET', K_groups, group, text)
                           end
                         end
-                        local compose_42
+                        local compose_34
                         do -- compose(r.id, entry, drawn, r.lost)
                           local id, lost = r.id, r.lost
                           local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                           local cut = entry.at + entry.cut
-                          compose_42 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                          compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                         end
-                        local message = compose_42
+                        local message = compose_34
                         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                        if g.flags ~= '-' then
+                          do -- count_turn(group, r, entry)
+                            local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                            if fair then
+                              local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                              redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                            end
+                          end
+                        end
                         local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                           or redis.pcall('RPUSH', lists[queue], message))
                         if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1093,7 +1584,7 @@ while done < many and steps > 0 and bytes < BYTES do
                         end
                         do -- write_group(of, g)
                           local group, other, other_g = of, nil, nil
-                          local state_text_3
+                          local state_text_4
                           do -- state_text(g)
                             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                             for at = 1, #g do
@@ -1101,11 +1592,11 @@ while done < many and steps > 0 and bytes < BYTES do
                               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                             end
-                            state_text_3 = text
+                            state_text_4 = text
                           end
-                          local text = state_text_3
+                          local text = state_text_4
                           if other then
-                            local state_text_4
+                            local state_text_5
                             do -- state_text(other_g)
                               local g = other_g
                               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1114,9 +1605,9 @@ while done < many and steps > 0 and bytes < BYTES do
                                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                               end
-                              state_text_4 = text
+                              state_text_5 = text
                             end
-                            local other_text = state_text_4
+                            local other_text = state_text_5
                             redis_call('HSET', K_groups, group, text, other, other_text)
                           else
                             redis_call('HSET', K_groups, group, text)
@@ -1220,7 +1711,7 @@ while done < many and steps > 0 and bytes < BYTES do
                   end
                   do -- write_group(group, g)
                     local other, other_g = nil, nil
-                    local state_text_3
+                    local state_text_4
                     do -- state_text(g)
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                       for at = 1, #g do
@@ -1228,11 +1719,11 @@ while done < many and steps > 0 and bytes < BYTES do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_3 = text
+                      state_text_4 = text
                     end
-                    local text = state_text_3
+                    local text = state_text_4
                     if other then
-                      local state_text_4
+                      local state_text_5
                       do -- state_text(other_g)
                         local g = other_g
                         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1241,9 +1732,9 @@ while done < many and steps > 0 and bytes < BYTES do
                           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                         end
-                        state_text_4 = text
+                        state_text_5 = text
                       end
-                      local other_text = state_text_4
+                      local other_text = state_text_5
                       redis_call('HSET', K_groups, group, text, other, other_text)
                     else
                       redis_call('HSET', K_groups, group, text)
@@ -1257,7 +1748,7 @@ while done < many and steps > 0 and bytes < BYTES do
         end
       end
     elseif kind == 'e' then
-      local join_lower_58, join_lower_59
+      local join_lower_50, join_lower_51
       do -- join_lower(line, group, g, id, steps)
         local most = steps
         local order = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
@@ -1266,7 +1757,7 @@ while done < many and steps > 0 and bytes < BYTES do
         for _, member in ipairs(lower) do
           local value, name = string.match(member, '(%d+) %d+ (%S+)$')
           redis_call('ZREM', K_due, member)
-          local leave_window_54, leave_window_55
+          local leave_window_46, leave_window_47
           do -- leave_window(group, g, name)
             local id = name
             local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
@@ -1275,9 +1766,9 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('HDEL', K_begins, 'o ' .. id)
               redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
             end
-            leave_window_54, leave_window_55 = order, window
+            leave_window_46, leave_window_47 = order, window
           end
-          local _, window = leave_window_54, leave_window_55
+          local _, window = leave_window_46, leave_window_47
           local there, corrupt = read_entry(name)
           if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. name) == 1 then
             do -- add_to(g, 'aside', -1)
@@ -1383,7 +1874,7 @@ while done < many and steps > 0 and bytes < BYTES do
         end
         local follows = #lower < most
         if order and follows then
-          local leave_window_56, leave_window_57
+          local leave_window_48, leave_window_49
           do -- leave_window(group, g, id)
             local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
             local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
@@ -1391,9 +1882,9 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('HDEL', K_begins, 'o ' .. id)
               redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
             end
-            leave_window_56, leave_window_57 = order, window
+            leave_window_48, leave_window_49 = order, window
           end
-          local _, window = leave_window_56, leave_window_57
+          local _, window = leave_window_48, leave_window_49
           do -- note_order(group, string.match(order, '^%d+'), window)
             local value = string.match(order, '^%d+')
             local mark = redis_call('HGET', K_begins, 'm ' .. group)
@@ -1405,9 +1896,9 @@ while done < many and steps > 0 and bytes < BYTES do
             end
           end
         end
-        join_lower_58, join_lower_59 = #lower, follows
+        join_lower_50, join_lower_51 = #lower, follows
       end
-      local joined, follows = join_lower_58, join_lower_59
+      local joined, follows = join_lower_50, join_lower_51
       steps = steps - joined
       if follows then
         entry, corrupt = read_entry(id)
@@ -1507,11 +1998,11 @@ while done < many and steps > 0 and bytes < BYTES do
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, line, group, g, out)
-        local take_head_50, take_head_51
+        local take_head_42, take_head_43
         do -- take_head(line, group, g)
           local head, entry, corrupt
           if g[1] then
-            local take_follower_44, take_follower_45
+            local take_follower_36, take_follower_37
             do -- take_follower(line, g)
               local head, entry
               local free = not has_flag(g, 'p')
@@ -1530,20 +2021,20 @@ while done < many and steps > 0 and bytes < BYTES do
                   table.remove(g, 1)
                 end
               end
-              take_follower_44, take_follower_45 = head, entry
+              take_follower_36, take_follower_37 = head, entry
             end
-            head, entry = take_follower_44, take_follower_45
+            head, entry = take_follower_36, take_follower_37
           end
           local others = #g
-          local has_room_39
+          local has_room_30
           do -- has_room(g)
             local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
             for at = 1, room and #g or 0 do
               room = room and g[at].state ~= 'w' and g[at].stop == '-'
             end
-            has_room_39 = room
+            has_room_30 = room
           end
-          local is_free = has_room_39
+          local is_free = has_room_30
           is_free = is_free and not head
           local item = is_free and steps > 0 and redis_call('LPOP', line)
           while item do
@@ -1551,21 +2042,21 @@ while done < many and steps > 0 and bytes < BYTES do
             entry, corrupt = read_entry(id)
             local stands, left = entry and entry.us == string.sub(item, 1, 16), false
             if stands and has_flag(g, 'k') then
-              local is_left_behind_47
+              local is_left_behind_39
               do -- is_left_behind(id)
-                local stands_for_33, stands_for_34
+                local stands_for_24, stands_for_25
                 do -- stands_for(id)
                   local of, name
                   if string.find(id, ';k', 1, true) then
                     of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                   end
-                  stands_for_33, stands_for_34 = of, name
+                  stands_for_24, stands_for_25 = of, name
                 end
-                local _, name = stands_for_33, stands_for_34
+                local _, name = stands_for_24, stands_for_25
                 local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-                is_left_behind_47 = name and not said or said == '!'
+                is_left_behind_39 = name and not said or said == '!'
               end
-              left = is_left_behind_47
+              left = is_left_behind_39
             end
             if left then
               do -- remove_left(id)
@@ -1580,14 +2071,15 @@ while done < many and steps > 0 and bytes < BYTES do
             elseif stands then
               local fits = true
               if others > 0 then
-                local may_join_40
+                local may_join_31
                 do -- may_join(group, g, entry, others)
-                  local limits_of_29
+                  local limits_of_20
                   do -- limits_of(group, g, entry)
+                    local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                     local limits = {}
-                    for _, text in ipairs({ entry.limits, set }) do
-                      local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                    for _, text in ipairs({ own, set }) do
+                      local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                       if starts and starts ~= '0' then
                         limits.starts, limits.window = tonumber(starts), tonumber(window)
                       end
@@ -1595,25 +2087,25 @@ while done < many and steps > 0 and bytes < BYTES do
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_29 = limits
+                    limits_of_20 = limits
                   end
-                  local limits = limits_of_29
-                  may_join_40 = (limits.together or 1) > others
+                  local limits = limits_of_20
+                  may_join_31 = (limits.together or 1) > others
                 end
-                fits = may_join_40
+                fits = may_join_31
               end
               if not fits then
                 redis_call('LPUSH', line, item)
               else
-                local new_record_5
+                local new_record_6
                 do -- new_record(id, entry.queue)
                   local queue = entry.queue
-                  new_record_5 = {
+                  new_record_6 = {
                     state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                     call = '-', queue = queue,
                   }
                 end
-                head = new_record_5
+                head = new_record_6
                 g[others + 1] = head
               end
               break
@@ -1643,7 +2135,7 @@ while done < many and steps > 0 and bytes < BYTES do
                   end
                   do -- write_group(of, g)
                     local group, other, other_g = of, nil, nil
-                    local state_text_3
+                    local state_text_4
                     do -- state_text(g)
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                       for at = 1, #g do
@@ -1651,11 +2143,11 @@ while done < many and steps > 0 and bytes < BYTES do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_3 = text
+                      state_text_4 = text
                     end
-                    local text = state_text_3
+                    local text = state_text_4
                     if other then
-                      local state_text_4
+                      local state_text_5
                       do -- state_text(other_g)
                         local g = other_g
                         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1664,9 +2156,9 @@ while done < many and steps > 0 and bytes < BYTES do
                           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                         end
-                        state_text_4 = text
+                        state_text_5 = text
                       end
-                      local other_text = state_text_4
+                      local other_text = state_text_5
                       redis_call('HSET', K_groups, group, text, other, other_text)
                     else
                       redis_call('HSET', K_groups, group, text)
@@ -1774,29 +2266,30 @@ while done < many and steps > 0 and bytes < BYTES do
           g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
           g.drained = not head and has_flag(g, 'd')
           if g.drained then
-            local depth_of_6
+            local depth_of_7
             do -- depth_of(line, g)
-              depth_of_6 = redis_call('LLEN', line) - g.empty + g.aside + #g
+              depth_of_7 = redis_call('LLEN', line) - g.empty + g.aside + #g
             end
-            local depth = depth_of_6
+            local depth = depth_of_7
             g.drained = depth <= 0
           end
-          take_head_50, take_head_51 = head, entry
+          take_head_42, take_head_43 = head, entry
         end
-        local head, entry = take_head_50, take_head_51
+        local head, entry = take_head_42, take_head_43
         if head then
           do -- release(lists, group, g, head, entry, out)
             local r = head
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_41
+              local hold_back_32
               do -- hold_back(group, g, r, entry)
-                local limits_of_30
+                local limits_of_21
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -1804,9 +2297,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_30 = limits
+                  limits_of_21 = limits
                 end
-                local limits = limits_of_30
+                local limits = limits_of_21
                 local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -1823,18 +2316,18 @@ while done < many and steps > 0 and bytes < BYTES do
                   end
                 end
                 if has_flag(g, 'k') then
-                  local await_places_38
+                  local await_places_29
                   do -- await_places(r, entry)
-                    local stands_for_31, stands_for_32
+                    local stands_for_22, stands_for_23
                     do -- stands_for(r.id)
                       local id = r.id
                       local of, name
                       if string.find(id, ';k', 1, true) then
                         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                       end
-                      stands_for_31, stands_for_32 = of, name
+                      stands_for_22, stands_for_23 = of, name
                     end
-                    local of, name = stands_for_31, stands_for_32
+                    local of, name = stands_for_22, stands_for_23
                     local free_at
                     if of then
                       free_at = now_ms() + FAR
@@ -1861,21 +2354,21 @@ while done < many and steps > 0 and bytes < BYTES do
                       r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                       r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     end
-                    await_places_38 = free_at
+                    await_places_29 = free_at
                   end
-                  awaits = await_places_38
+                  awaits = await_places_29
                 end
                 if limits.starts and not awaits then
-                  local counted_begins_26, counted_begins_27, counted_begins_28
+                  local counted_begins_17, counted_begins_18, counted_begins_19
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
+                  local begins, starts, window = counted_begins_17, counted_begins_18, counted_begins_19
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -1910,7 +2403,7 @@ while done < many and steps > 0 and bytes < BYTES do
                   local oldest = within[#within - limits.starts + 1]
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
-                local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                 if due > now_ms() and not awaits then
                   free_at = math.max(free_at or 0, due)
                 end
@@ -1919,14 +2412,63 @@ while done < many and steps > 0 and bytes < BYTES do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_41 = free_at or awaits
+                hold_back_32 = free_at or awaits
               end
-              held = hold_back_41
+              held = hold_back_32
+              if not held then
+                local take_turn_33
+                do -- take_turn(group, g, r, entry)
+                  local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                  local waits = false
+                  if fair then
+                    if not has_flag(g, 'f') then
+                      do -- add_mark(g, 'f')
+                        local letter = 'f'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                    if r.release ~= '' then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                    end
+                    local of = entry.queue .. ' ' .. fair
+                    local before = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                    local out = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                    waits = not keeps and (before > 0 or out >= tonumber(weight))
+                    if waits then
+                      local draw_number_2
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_2 = drawn
+                      end
+                      local number = draw_number_2
+                      r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                      r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                      redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                      if before == 0 then
+                        do -- look_later(of)
+                          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                        end
+                      end
+                    end
+                  end
+                  take_turn_33 = waits
+                end
+                held = take_turn_33
+              end
             end
             if held then
               do -- write_group(group, g)
                 local other, other_g = nil, nil
-                local state_text_3
+                local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -1934,11 +2476,11 @@ while done < many and steps > 0 and bytes < BYTES do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_3 = text
+                  state_text_4 = text
                 end
-                local text = state_text_3
+                local text = state_text_4
                 if other then
-                  local state_text_4
+                  local state_text_5
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1947,9 +2489,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_4 = text
+                    state_text_5 = text
                   end
-                  local other_text = state_text_4
+                  local other_text = state_text_5
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -1960,7 +2502,7 @@ while done < many and steps > 0 and bytes < BYTES do
                 local drawn, other, other_g = nil, nil, nil
                 local queue = entry.queue
                 if not drawn then
-                  local draw_number_2
+                  local draw_number_3
                   do -- draw_number()
                     local drawn = K_us_text
                     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1968,14 +2510,14 @@ while done < many and steps > 0 and bytes < BYTES do
                       drawn = string.format('%.0f', last + 1)
                       redis_call('SET', K_fence, drawn)
                     end
-                    draw_number_2 = drawn
+                    draw_number_3 = drawn
                   end
-                  drawn = draw_number_2
+                  drawn = draw_number_3
                 end
                 r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                 r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                 do -- write_group(group, g, other, other_g)
-                  local state_text_3
+                  local state_text_4
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -1983,11 +2525,11 @@ while done < many and steps > 0 and bytes < BYTES do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_3 = text
+                    state_text_4 = text
                   end
-                  local text = state_text_3
+                  local text = state_text_4
                   if other then
-                    local state_text_4
+                    local state_text_5
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1996,24 +2538,33 @@ while done < many and steps > 0 and bytes < BYTES do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_4 = text
+                      state_text_5 = text
                     end
-                    local other_text = state_text_4
+                    local other_text = state_text_5
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_42
+                local compose_34
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_42 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_42
+                local message = compose_34
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                if g.flags ~= '-' then
+                  do -- count_turn(group, r, entry)
+                    local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                    if fair then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                    end
+                  end
+                end
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
                 if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -2037,27 +2588,27 @@ while done < many and steps > 0 and bytes < BYTES do
                 end
               end
             end
-            if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
+            if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
               redis_call('HDEL', K_groups, group)
               if has_flag(g, 's') then
                 do -- forget_begins(group)
-                  local counted_begins_23, counted_begins_24, counted_begins_25
+                  local counted_begins_14, counted_begins_15, counted_begins_16
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local _, _, window = counted_begins_23, counted_begins_24, counted_begins_25
+                  local _, _, window = counted_begins_14, counted_begins_15, counted_begins_16
                   redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
                 end
               end
             else
               do -- write_group(group, g)
                 local other, other_g = nil, nil
-                local state_text_3
+                local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -2065,11 +2616,11 @@ while done < many and steps > 0 and bytes < BYTES do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_3 = text
+                  state_text_4 = text
                 end
-                local text = state_text_3
+                local text = state_text_4
                 if other then
-                  local state_text_4
+                  local state_text_5
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -2078,9 +2629,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_4 = text
+                    state_text_5 = text
                   end
-                  local other_text = state_text_4
+                  local other_text = state_text_5
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -2093,7 +2644,7 @@ while done < many and steps > 0 and bytes < BYTES do
     else
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_3
+        local state_text_4
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -2101,11 +2652,11 @@ while done < many and steps > 0 and bytes < BYTES do
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_3 = text
+          state_text_4 = text
         end
-        local text = state_text_3
+        local text = state_text_4
         if other then
-          local state_text_4
+          local state_text_5
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -2114,9 +2665,9 @@ while done < many and steps > 0 and bytes < BYTES do
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local other_text = state_text_4
+          local other_text = state_text_5
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -2126,15 +2677,15 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done, told[group] = done + 1, true
 end
-local next_sweep_53
+local next_sweep_45
 do -- next_sweep()
   local pause = turned_away and SOON or -1
-  next_sweep_53 = pause
+  next_sweep_45 = pause
 end
-local pause = next_sweep_53
-local needs_sweep_37
+local pause = next_sweep_45
+local needs_sweep_28
 do -- needs_sweep()
-  needs_sweep_37 = soon
+  needs_sweep_28 = soon
 end
-local sweeps = needs_sweep_37
+local sweeps = needs_sweep_28
 return { done, steps > 0 and not sweeps and pause or 0, unpack(out) }

@@ -12,8 +12,9 @@
 -- ARGV[7] lane    (number)  of the worker; no other run is in it
 -- ARGV[8] call    (text)    this call's own name
 -- ARGV[9] ttl     (ms)      of the worker's lease
--- Returns {1, fence} begun, by this call, now or before · {5, fence} the same, and advance may let another entry of the
---         group go on beside it · {0} the ticket is stale
+-- Returns {1, fence, [member]} begun, by this call, now or before · {5, ...} the same, and advance may let another
+--         entry of the group go on beside it · {0} the ticket is stale. member: of due, with which advance lets the
+--         tenant's next head go out
 -- Complexity O(log due)
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -49,6 +50,8 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
+local OUT, ROW = '\127o ', '\127w '
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 -- Let advance look for it: by the worker, or else by a sweep. Returns 4 as part of an answer's code, or 0.
 local function invite(group, g)
   local code = 0
@@ -104,7 +107,7 @@ do -- open_group(group)
         local read_entry_7, read_entry_8
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -339,6 +342,18 @@ do -- begin_run(group, g, id, drawn, owner, call, true)
     if begun and tonumber(begun) < tonumber(drawn) then
       redis_call('HSET', K_begins, r.queue, drawn .. ' ' .. K_ms_text)
     end
+    if has_flag(g, 'f') then
+      do -- leave_turn(group, r)
+        local text = redis_call('HGET', K_entries, r.id)
+        local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+        if fair then
+          local of = r.queue .. ' ' .. fair
+          local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+          redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+          freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+        end
+      end
+    end
     local draw_number_2
     do -- draw_number()
       local drawn = K_us_text
@@ -397,10 +412,32 @@ if fence then
       redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)
     end
   end
-  return { 1 + invite(group, g), fence }
+  do -- look_now()
+    if freed then
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+    end
+  end
+  return { 1 + invite(group, g), fence, freed and 'f ' .. freed }
 end
 local r = record_of(g, id)
 if r and r.release == drawn and r.state == 'r' and r.owner == owner and r.call == call then
-  return { 1 + invite(group, g), r.fence }
+  if has_flag(g, 'f') then
+    do -- leave_turn(group, r)
+      local text = redis_call('HGET', K_entries, r.id)
+      local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+      if fair then
+        local of = r.queue .. ' ' .. fair
+        local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+        redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+        freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+      end
+    end
+  end
+  do -- look_now()
+    if freed then
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+    end
+  end
+  return { 1 + invite(group, g), r.fence, freed and 'f ' .. freed }
 end
 return { 0 }

@@ -62,7 +62,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -537,8 +537,11 @@ if name ~= old then
   redis_call('SET', producer, table.concat({ number, old, entry.text }, ' '), 'PX', keep) -- for a repetition
   out[2], out[3] = old, entry.text
 end
-local due = string.match(entry.limits, '/%d+/%d+(/%d+)$')
-limits = due and (limits == '' and 'l0/0/0' or limits) .. due or limits
+local due = string.match(entry.limits, ' l%d+/%d+/%d+(/%d+)')
+if due and not string.find(' ' .. limits, ' l') then
+  limits = (limits == '' and '' or limits .. ' ') .. 'l0/0/0'
+end
+limits = limits .. (due or '')
 local head = table.concat({ entry.us, group, queue, cut }, ' ') .. limits_text(limits)
 redis_call('HSET', K_entries, name, head .. '\n' .. message)
 return out

@@ -69,16 +69,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_8
+  local read_group_9
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_7
+      local group_text_8
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_7 = texts[group]
+        group_text_8 = texts[group]
       end
-      local text = group_text_7
+      local text = group_text_8
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -97,18 +97,18 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_8 = g
+    read_group_9 = g
   end
-  local g = read_group_8
+  local g = read_group_9
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_9, read_entry_10
+        local read_entry_10, read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -118,9 +118,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_9, read_entry_10 = entry, corrupt
+          read_entry_10, read_entry_11 = entry, corrupt
         end
-        local entry, corrupt = read_entry_9, read_entry_10
+        local entry, corrupt = read_entry_10, read_entry_11
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -288,7 +288,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_3
+        local state_text_4
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -296,11 +296,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_3 = text
+          state_text_4 = text
         end
-        local text = state_text_3
+        local text = state_text_4
         if other then
-          local state_text_4
+          local state_text_5
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -309,9 +309,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local other_text = state_text_4
+          local other_text = state_text_5
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -324,6 +324,8 @@ local function open_group(group)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -348,20 +350,20 @@ local flag, lasts, most, window = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14
 local pause, named = tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local lists, out, g = named_lists(14, 18, named), {}, open_group(group)
-local running_45
+local running_47
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_45 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_47 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_45
+local r = running_47
 if not r then
-  local lane_words_41, lane_words_42, lane_words_43, lane_words_44
+  local lane_words_43, lane_words_44, lane_words_45, lane_words_46
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_41, lane_words_42, lane_words_43, lane_words_44 = call, group, id, due
+    lane_words_43, lane_words_44, lane_words_45, lane_words_46 = call, group, id, due
   end
-  local before, _, _, at = lane_words_41, lane_words_42, lane_words_43, lane_words_44
+  local before, _, _, at = lane_words_43, lane_words_44, lane_words_45, lane_words_46
   if before ~= call then
     return { 0, '', 0, -1 }
   end
@@ -369,11 +371,11 @@ if not r then
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
-        local read_entry_18
+        local read_entry_19
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -383,19 +385,19 @@ if not r then
           elseif text then
             corrupt = text
           end
-          read_entry_18 = entry
+          read_entry_19 = entry
         end
-        local entry = read_entry_18
+        local entry = read_entry_19
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_40
+          local compose_42
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_40 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_42 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_40
+          local message = compose_42
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -410,16 +412,16 @@ do -- free_group(group)
 end
 do -- note_begin(group, g, r)
   if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
-    local counted_begins_19, counted_begins_20, counted_begins_21
+    local counted_begins_20, counted_begins_21, counted_begins_22
     do -- counted_begins(group)
       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
       local begins = {}
       for ms in string.gmatch(times or '', '%d+') do
         begins[#begins + 1] = tonumber(ms)
       end
-      counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+      counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
     end
-    local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
+    local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
     begins[#begins + 1] = tonumber(r.since)
     do -- keep_begins(group, begins, starts, window)
       table.sort(begins)
@@ -444,10 +446,10 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     if again and r.due == '-' then
       do -- mark_redelivered(r.id)
         local id = r.id
-        local read_entry_11
+        local read_entry_12
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -457,9 +459,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           elseif text then
             corrupt = text
           end
-          read_entry_11 = entry
+          read_entry_12 = entry
         end
-        local e = read_entry_11
+        local e = read_entry_12
         if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
           redis_call('HSET', K_entries, id, table.concat({
             e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
@@ -473,7 +475,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
       r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_3
+        local state_text_4
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -481,11 +483,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_3 = text
+          state_text_4 = text
         end
-        local text = state_text_3
+        local text = state_text_4
         if other then
-          local state_text_4
+          local state_text_5
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -494,9 +496,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local other_text = state_text_4
+          local other_text = state_text_5
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -506,11 +508,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
       end
     else
-      local read_entry_12, read_entry_13
+      local read_entry_13, read_entry_14
       do -- read_entry(r.id)
         local id = r.id
         local text = redis_call('HGET', K_entries, id)
-        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then
           entry = {
@@ -520,40 +522,41 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         elseif text then
           corrupt = text
         end
-        read_entry_12, read_entry_13 = entry, corrupt
+        read_entry_13, read_entry_14 = entry, corrupt
       end
-      local entry, corrupt = read_entry_12, read_entry_13
+      local entry, corrupt = read_entry_13, read_entry_14
       local left = false
       if entry and has_flag(g, 'k') then
-        local is_left_behind_47
+        local is_left_behind_49
         do -- is_left_behind(r.id)
           local id = r.id
-          local stands_for_32, stands_for_33
+          local stands_for_33, stands_for_34
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_32, stands_for_33 = of, name
+            stands_for_33, stands_for_34 = of, name
           end
-          local _, name = stands_for_32, stands_for_33
+          local _, name = stands_for_33, stands_for_34
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_47 = name and not said or said == '!'
+          is_left_behind_49 = name and not said or said == '!'
         end
-        left = is_left_behind_47
+        left = is_left_behind_49
       end
       if entry and not left then
         do -- release(lists, group, g, r, entry, out)
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_38
+            local hold_back_39
             do -- hold_back(group, g, r, entry)
-              local limits_of_29
+              local limits_of_30
               do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
-                for _, text in ipairs({ entry.limits, set }) do
-                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                   if starts and starts ~= '0' then
                     limits.starts, limits.window = tonumber(starts), tonumber(window)
                   end
@@ -561,9 +564,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_29 = limits
+                limits_of_30 = limits
               end
-              local limits = limits_of_29
+              local limits = limits_of_30
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -580,18 +583,18 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 end
               end
               if has_flag(g, 'k') then
-                local await_places_35
+                local await_places_36
                 do -- await_places(r, entry)
-                  local stands_for_30, stands_for_31
+                  local stands_for_31, stands_for_32
                   do -- stands_for(r.id)
                     local id = r.id
                     local of, name
                     if string.find(id, ';k', 1, true) then
                       of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                     end
-                    stands_for_30, stands_for_31 = of, name
+                    stands_for_31, stands_for_32 = of, name
                   end
-                  local of, name = stands_for_30, stands_for_31
+                  local of, name = stands_for_31, stands_for_32
                   local free_at
                   if of then
                     free_at = now_ms() + FAR
@@ -618,21 +621,21 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   end
-                  await_places_35 = free_at
+                  await_places_36 = free_at
                 end
-                awaits = await_places_35
+                awaits = await_places_36
               end
               if limits.starts and not awaits then
-                local counted_begins_25, counted_begins_26, counted_begins_27
+                local counted_begins_26, counted_begins_27, counted_begins_28
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+                local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -667,7 +670,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 local oldest = within[#within - limits.starts + 1]
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
-              local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+              local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
               if due > now_ms() and not awaits then
                 free_at = math.max(free_at or 0, due)
               end
@@ -676,14 +679,63 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_38 = free_at or awaits
+              hold_back_39 = free_at or awaits
             end
-            held = hold_back_38
+            held = hold_back_39
+            if not held then
+              local take_turn_40
+              do -- take_turn(group, g, r, entry)
+                local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                local waits = false
+                if fair then
+                  if not has_flag(g, 'f') then
+                    do -- add_mark(g, 'f')
+                      local letter = 'f'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                  if r.release ~= '' then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                  end
+                  local of = entry.queue .. ' ' .. fair
+                  local before = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                  local out = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                  waits = not keeps and (before > 0 or out >= tonumber(weight))
+                  if waits then
+                    local draw_number_2
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_2 = drawn
+                    end
+                    local number = draw_number_2
+                    r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                    r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                    redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if before == 0 then
+                      do -- look_later(of)
+                        redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                      end
+                    end
+                  end
+                end
+                take_turn_40 = waits
+              end
+              held = take_turn_40
+            end
           end
           if held then
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_3
+              local state_text_4
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -691,11 +743,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_3 = text
+                state_text_4 = text
               end
-              local text = state_text_3
+              local text = state_text_4
               if other then
-                local state_text_4
+                local state_text_5
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -704,9 +756,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_5 = text
                 end
-                local other_text = state_text_4
+                local other_text = state_text_5
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -717,7 +769,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               local drawn, other, other_g = nil, nil, nil
               local queue = entry.queue
               if not drawn then
-                local draw_number_2
+                local draw_number_3
                 do -- draw_number()
                   local drawn = K_us_text
                   local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -725,14 +777,14 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     drawn = string.format('%.0f', last + 1)
                     redis_call('SET', K_fence, drawn)
                   end
-                  draw_number_2 = drawn
+                  draw_number_3 = drawn
                 end
-                drawn = draw_number_2
+                drawn = draw_number_3
               end
               r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
               r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
               do -- write_group(group, g, other, other_g)
-                local state_text_3
+                local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -740,11 +792,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_3 = text
+                  state_text_4 = text
                 end
-                local text = state_text_3
+                local text = state_text_4
                 if other then
-                  local state_text_4
+                  local state_text_5
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -753,24 +805,33 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_4 = text
+                    state_text_5 = text
                   end
-                  local other_text = state_text_4
+                  local other_text = state_text_5
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_39
+              local compose_41
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_41 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_39
+              local message = compose_41
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              if g.flags ~= '-' then
+                do -- count_turn(group, r, entry)
+                  local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                  if fair then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                  end
+                end
+              end
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
               if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -820,7 +881,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               end
               do -- write_group(of, g)
                 local group, other, other_g = of, nil, nil
-                local state_text_3
+                local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -828,11 +889,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_3 = text
+                  state_text_4 = text
                 end
-                local text = state_text_3
+                local text = state_text_4
                 if other then
-                  local state_text_4
+                  local state_text_5
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -841,9 +902,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_4 = text
+                    state_text_5 = text
                   end
-                  local other_text = state_text_4
+                  local other_text = state_text_5
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -947,7 +1008,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         end
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_3
+          local state_text_4
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -955,11 +1016,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_3 = text
+            state_text_4 = text
           end
-          local text = state_text_3
+          local text = state_text_4
           if other then
-            local state_text_4
+            local state_text_5
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -968,9 +1029,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_4 = text
+              state_text_5 = text
             end
-            local other_text = state_text_4
+            local other_text = state_text_5
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -981,7 +1042,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     end
   end
 else
-  local opens_53
+  local opens_55
   do -- opens(failures, g, most, window)
     local broken = most > 0 and has_flag(g, 'o')
     if most > 0 and not broken then
@@ -1002,9 +1063,9 @@ else
         redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
       end
     end
-    opens_53 = broken
+    opens_55 = broken
   end
-  local broken = opens_53
+  local broken = opens_55
   local length = policy == 'cancel_rest' and redis_call('LLEN', line) or 0
   if length > 0 then
     redis_call('RENAME', line, cut_off)
@@ -1039,7 +1100,7 @@ else
       end
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_3
+        local state_text_4
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -1047,11 +1108,11 @@ else
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_3 = text
+          state_text_4 = text
         end
-        local text = state_text_3
+        local text = state_text_4
         if other then
-          local state_text_4
+          local state_text_5
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1060,9 +1121,9 @@ else
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local other_text = state_text_4
+          local other_text = state_text_5
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -1162,16 +1223,16 @@ else
         local after, identity = string.match(said or '', '^(%d+) (.*)$')
         if identity then
           local field = 'i ' .. group .. ' ' .. identity
-          local others_of_46
+          local others_of_48
           do -- others_of(field, id)
             local others = ''
             local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
             for name in string.gmatch(names or '', '%S+') do
               others = others .. (name == id and '' or ' ' .. name)
             end
-            others_of_46 = others
+            others_of_48 = others
           end
-          local others = others_of_46
+          local others = others_of_48
           redis_call('HDEL', K_identities, 'n ' .. id)
           if others ~= '' then
             redis_call('HSET', K_identities, field, '-' .. others)
@@ -1210,7 +1271,7 @@ else
             end
             do -- write_group(of, g)
               local group, other, other_g = of, nil, nil
-              local state_text_3
+              local state_text_4
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1218,11 +1279,11 @@ else
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_3 = text
+                state_text_4 = text
               end
-              local text = state_text_3
+              local text = state_text_4
               if other then
-                local state_text_4
+                local state_text_5
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1231,9 +1292,9 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_5 = text
                 end
-                local other_text = state_text_4
+                local other_text = state_text_5
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -1258,12 +1319,12 @@ else
     end
     do -- advance(lists, line, group, g, out)
       local group = group
-      local take_head_51, take_head_52
+      local take_head_53, take_head_54
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
         if g[1] then
-          local take_follower_49, take_follower_50
+          local take_follower_51, take_follower_52
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -1271,11 +1332,11 @@ else
               free = free and r.stop == 'f'
             end
             while free and g[1] and not head do
-              local read_entry_14, read_entry_15
+              local read_entry_15, read_entry_16
               do -- read_entry(g[1].id)
                 local id = g[1].id
                 local text = redis_call('HGET', K_entries, id)
-                local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+                local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
                 local entry, corrupt
                 if group then
                   entry = {
@@ -1285,9 +1346,9 @@ else
                 elseif text then
                   corrupt = text
                 end
-                read_entry_14, read_entry_15 = entry, corrupt
+                read_entry_15, read_entry_16 = entry, corrupt
               end
-              local found, corrupt = read_entry_14, read_entry_15
+              local found, corrupt = read_entry_15, read_entry_16
               if found then
                 head, entry = g[1], found
                 head.stop = '-'
@@ -1298,28 +1359,28 @@ else
                 table.remove(g, 1)
               end
             end
-            take_follower_49, take_follower_50 = head, entry
+            take_follower_51, take_follower_52 = head, entry
           end
-          head, entry = take_follower_49, take_follower_50
+          head, entry = take_follower_51, take_follower_52
         end
         local others = #g
-        local has_room_36
+        local has_room_37
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_36 = room
+          has_room_37 = room
         end
-        local is_free = has_room_36
+        local is_free = has_room_37
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
-          local read_entry_16, read_entry_17
+          local read_entry_17, read_entry_18
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -1329,26 +1390,26 @@ else
             elseif text then
               corrupt = text
             end
-            read_entry_16, read_entry_17 = entry, corrupt
+            read_entry_17, read_entry_18 = entry, corrupt
           end
-          entry, corrupt = read_entry_16, read_entry_17
+          entry, corrupt = read_entry_17, read_entry_18
           local stands, left = entry and entry.us == string.sub(item, 1, 16), false
           if stands and has_flag(g, 'k') then
-            local is_left_behind_48
+            local is_left_behind_50
             do -- is_left_behind(id)
-              local stands_for_32, stands_for_33
+              local stands_for_33, stands_for_34
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_32, stands_for_33 = of, name
+                stands_for_33, stands_for_34 = of, name
               end
-              local _, name = stands_for_32, stands_for_33
+              local _, name = stands_for_33, stands_for_34
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_48 = name and not said or said == '!'
+              is_left_behind_50 = name and not said or said == '!'
             end
-            left = is_left_behind_48
+            left = is_left_behind_50
           end
           if left then
             do -- remove_left(id)
@@ -1363,14 +1424,15 @@ else
           elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_37
+              local may_join_38
               do -- may_join(group, g, entry, others)
-                local limits_of_28
+                local limits_of_29
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -1378,25 +1440,25 @@ else
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_28 = limits
+                  limits_of_29 = limits
                 end
-                local limits = limits_of_28
-                may_join_37 = (limits.together or 1) > others
+                local limits = limits_of_29
+                may_join_38 = (limits.together or 1) > others
               end
-              fits = may_join_37
+              fits = may_join_38
             end
             if not fits then
               redis_call('LPUSH', line, item)
             else
-              local new_record_5
+              local new_record_6
               do -- new_record(id, entry.queue)
                 local queue = entry.queue
-                new_record_5 = {
+                new_record_6 = {
                   state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                   call = '-', queue = queue,
                 }
               end
-              head = new_record_5
+              head = new_record_6
               g[others + 1] = head
             end
             break
@@ -1426,7 +1488,7 @@ else
                 end
                 do -- write_group(of, g)
                   local group, other, other_g = of, nil, nil
-                  local state_text_3
+                  local state_text_4
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -1434,11 +1496,11 @@ else
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_3 = text
+                    state_text_4 = text
                   end
-                  local text = state_text_3
+                  local text = state_text_4
                   if other then
-                    local state_text_4
+                    local state_text_5
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1447,9 +1509,9 @@ else
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_4 = text
+                      state_text_5 = text
                     end
-                    local other_text = state_text_4
+                    local other_text = state_text_5
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -1557,29 +1619,30 @@ else
         g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
         g.drained = not head and has_flag(g, 'd')
         if g.drained then
-          local depth_of_6
+          local depth_of_7
           do -- depth_of(line, g)
-            depth_of_6 = redis_call('LLEN', line) - g.empty + g.aside + #g
+            depth_of_7 = redis_call('LLEN', line) - g.empty + g.aside + #g
           end
-          local depth = depth_of_6
+          local depth = depth_of_7
           g.drained = depth <= 0
         end
-        take_head_51, take_head_52 = head, entry
+        take_head_53, take_head_54 = head, entry
       end
-      local head, entry = take_head_51, take_head_52
+      local head, entry = take_head_53, take_head_54
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_38
+            local hold_back_39
             do -- hold_back(group, g, r, entry)
-              local limits_of_29
+              local limits_of_30
               do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
-                for _, text in ipairs({ entry.limits, set }) do
-                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                   if starts and starts ~= '0' then
                     limits.starts, limits.window = tonumber(starts), tonumber(window)
                   end
@@ -1587,9 +1650,9 @@ else
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_29 = limits
+                limits_of_30 = limits
               end
-              local limits = limits_of_29
+              local limits = limits_of_30
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -1606,18 +1669,18 @@ else
                 end
               end
               if has_flag(g, 'k') then
-                local await_places_35
+                local await_places_36
                 do -- await_places(r, entry)
-                  local stands_for_30, stands_for_31
+                  local stands_for_31, stands_for_32
                   do -- stands_for(r.id)
                     local id = r.id
                     local of, name
                     if string.find(id, ';k', 1, true) then
                       of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                     end
-                    stands_for_30, stands_for_31 = of, name
+                    stands_for_31, stands_for_32 = of, name
                   end
-                  local of, name = stands_for_30, stands_for_31
+                  local of, name = stands_for_31, stands_for_32
                   local free_at
                   if of then
                     free_at = now_ms() + FAR
@@ -1644,21 +1707,21 @@ else
                     r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   end
-                  await_places_35 = free_at
+                  await_places_36 = free_at
                 end
-                awaits = await_places_35
+                awaits = await_places_36
               end
               if limits.starts and not awaits then
-                local counted_begins_25, counted_begins_26, counted_begins_27
+                local counted_begins_26, counted_begins_27, counted_begins_28
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+                local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -1693,7 +1756,7 @@ else
                 local oldest = within[#within - limits.starts + 1]
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
-              local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+              local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
               if due > now_ms() and not awaits then
                 free_at = math.max(free_at or 0, due)
               end
@@ -1702,14 +1765,63 @@ else
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_38 = free_at or awaits
+              hold_back_39 = free_at or awaits
             end
-            held = hold_back_38
+            held = hold_back_39
+            if not held then
+              local take_turn_40
+              do -- take_turn(group, g, r, entry)
+                local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                local waits = false
+                if fair then
+                  if not has_flag(g, 'f') then
+                    do -- add_mark(g, 'f')
+                      local letter = 'f'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                  if r.release ~= '' then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                  end
+                  local of = entry.queue .. ' ' .. fair
+                  local before = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                  local out = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                  waits = not keeps and (before > 0 or out >= tonumber(weight))
+                  if waits then
+                    local draw_number_2
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_2 = drawn
+                    end
+                    local number = draw_number_2
+                    r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                    r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                    redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if before == 0 then
+                      do -- look_later(of)
+                        redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                      end
+                    end
+                  end
+                end
+                take_turn_40 = waits
+              end
+              held = take_turn_40
+            end
           end
           if held then
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_3
+              local state_text_4
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1717,11 +1829,11 @@ else
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_3 = text
+                state_text_4 = text
               end
-              local text = state_text_3
+              local text = state_text_4
               if other then
-                local state_text_4
+                local state_text_5
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1730,9 +1842,9 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_5 = text
                 end
-                local other_text = state_text_4
+                local other_text = state_text_5
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -1743,7 +1855,7 @@ else
               local drawn, other, other_g = nil, nil, nil
               local queue = entry.queue
               if not drawn then
-                local draw_number_2
+                local draw_number_3
                 do -- draw_number()
                   local drawn = K_us_text
                   local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1751,14 +1863,14 @@ else
                     drawn = string.format('%.0f', last + 1)
                     redis_call('SET', K_fence, drawn)
                   end
-                  draw_number_2 = drawn
+                  draw_number_3 = drawn
                 end
-                drawn = draw_number_2
+                drawn = draw_number_3
               end
               r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
               r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
               do -- write_group(group, g, other, other_g)
-                local state_text_3
+                local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -1766,11 +1878,11 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_3 = text
+                  state_text_4 = text
                 end
-                local text = state_text_3
+                local text = state_text_4
                 if other then
-                  local state_text_4
+                  local state_text_5
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1779,24 +1891,33 @@ else
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_4 = text
+                    state_text_5 = text
                   end
-                  local other_text = state_text_4
+                  local other_text = state_text_5
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_39
+              local compose_41
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_41 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_39
+              local message = compose_41
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              if g.flags ~= '-' then
+                do -- count_turn(group, r, entry)
+                  local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                  if fair then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                  end
+                end
+              end
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
               if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1820,27 +1941,27 @@ else
               end
             end
           end
-          if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
+          if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_22, counted_begins_23, counted_begins_24
+                local counted_begins_23, counted_begins_24, counted_begins_25
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
+                local _, _, window = counted_begins_23, counted_begins_24, counted_begins_25
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end
           else
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_3
+              local state_text_4
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1848,11 +1969,11 @@ else
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_3 = text
+                state_text_4 = text
               end
-              local text = state_text_3
+              local text = state_text_4
               if other then
-                local state_text_4
+                local state_text_5
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1861,9 +1982,9 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_5 = text
                 end
-                local other_text = state_text_4
+                local other_text = state_text_5
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -1877,11 +1998,11 @@ else
     if head and head.stop == 'l' then
       code, due = 3, tonumber(head.due) - now_ms()
     end
-    local needs_sweep_34
+    local needs_sweep_35
     do -- needs_sweep()
-      needs_sweep_34 = soon
+      needs_sweep_35 = soon
     end
-    local sweeps = needs_sweep_34
+    local sweeps = needs_sweep_35
     if sweeps then
       code, due = 3, 0
     end

@@ -99,7 +99,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -285,7 +285,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_5
+        local state_text_6
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -293,11 +293,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_5 = text
+          state_text_6 = text
         end
-        local text = state_text_5
+        local text = state_text_6
         if other then
-          local state_text_6
+          local state_text_7
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -306,9 +306,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local other_text = state_text_6
+          local other_text = state_text_7
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -320,7 +320,7 @@ local function open_group(group)
   return g
 end
 local function open_ordinary(group, state, id, drawn, fence, lost)
-  local read_ordinary_8
+  local read_ordinary_9
   do -- read_ordinary(group, state, id, drawn, fence, lost)
     local state, id, drawn, fence, lost = state, id, drawn, fence, lost
     local text = not groups[group] and group_text(group)
@@ -333,9 +333,9 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
       }
       groups[group] = { r, flags = '-', aside = '0', empty = '0', text = text }
     end
-    read_ordinary_8 = groups[group] or read_group(group)
+    read_ordinary_9 = groups[group] or read_group(group)
   end
-  local g = read_ordinary_8
+  local g = read_ordinary_9
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -508,7 +508,7 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_5
+        local state_text_6
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -516,11 +516,11 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_5 = text
+          state_text_6 = text
         end
-        local text = state_text_5
+        local text = state_text_6
         if other then
-          local state_text_6
+          local state_text_7
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -529,9 +529,9 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local other_text = state_text_6
+          local other_text = state_text_7
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -547,6 +547,8 @@ local function has_flag(g, letter)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
@@ -555,47 +557,49 @@ local function compose(id, entry, drawn, lost)
   return TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
 end
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
 local REDELIVERED = '"redelivered": true, '
 local steps = 100 -- empty places that one call may walk over
+local MOST = 20 -- members that one call looks at
 
 local line, runs = KEYS[10], KEYS[11]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
 
 local after = 15 + named -- the continuation
-local named_lists_36
+local named_lists_40
 do -- named_lists(12, 15, named)
   local key, arg, count = 12, 15, named
   local lists = {}
   for i = 0, count - 1 do
     lists[ARGV[arg + i]] = KEYS[key + i]
   end
-  named_lists_36 = lists
+  named_lists_40 = lists
 end
-local lists = named_lists_36
+local lists = named_lists_40
 local out, ordinary = {}, not ARGV[after]
 local g = ordinary and open_ordinary(group, 'r', id, ARGV[12], fence, ARGV[13]) or open_group(group)
-local running_42
+local running_46
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_42 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_46 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_42
+local r = running_46
 if not r then
-  local lane_words_37, lane_words_38, lane_words_39, lane_words_40
+  local lane_words_41, lane_words_42, lane_words_43, lane_words_44
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_37, lane_words_38, lane_words_39, lane_words_40 = call, group, id, due
+    lane_words_41, lane_words_42, lane_words_43, lane_words_44 = call, group, id, due
   end
-  local before, of, taken, at = lane_words_37, lane_words_38, lane_words_39, lane_words_40
+  local before, of, taken, at = lane_words_41, lane_words_42, lane_words_43, lane_words_44
   if before ~= call then
     return { 0, '', 0, -1 }
   end
   local due = at ~= '-' and math.max(tonumber(at) - now_ms(), 0) or -1
-  local taken_again_48, taken_again_49
+  local taken_again_52, taken_again_53
   do -- taken_again(of, taken, owner, call)
     local group, id = of, taken
     local r, entry = record_of(open_group(group), id), read_entry(id)
@@ -603,9 +607,9 @@ if not r then
     if r and entry and r.state == 'r' and r.owner == owner and r.call == call then
       message, begun = compose(id, entry, r.release, r.lost), r.fence
     end
-    taken_again_48, taken_again_49 = message, begun
+    taken_again_52, taken_again_53 = message, begun
   end
-  local message, begun = taken_again_48, taken_again_49
+  local message, begun = taken_again_52, taken_again_53
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
@@ -621,12 +625,12 @@ if not r then
   return { 1, message, begun, due, unpack(out) } -- a repetition of this call
 end
 
-local end_run_58, end_run_59, end_run_60, end_run_61
+local end_run_62, end_run_63, end_run_64, end_run_65
 do -- end_run(lists, line, group, g, r, after, out)
   local arg = after
   local due, head, entry, held = -1, nil, nil, nil
   if r.due ~= '-' or ARGV[arg] then
-    local take_continuation_57
+    local take_continuation_61
     do -- take_continuation(group, r, arg)
       do -- free_group(group)
         redis_call('HDEL', K_groups, group)
@@ -636,16 +640,16 @@ do -- end_run(lists, line, group, g, r, after, out)
         do -- store_continuation(group, r, ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3])
           local queue, cut, message, delay = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3]
           local text = redis_call('HGET', K_entries, r.id) or ''
-          local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+( ?l?[%d/]*)\n')
+          local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+([^\n]*)\n')
           local head = table.concat({ parked or K_us_text, group, queue, cut }, ' ') .. (limits or '')
           redis_call('HSET', K_entries, r.id, head .. '\n' .. message)
           r.due = digits(now_ms() + delay)
         end
         redis_call('HINCRBY', K_stats, 'tasks_held', 1)
       end
-      take_continuation_57 = math.max(tonumber(r.due) - now_ms(), 0)
+      take_continuation_61 = math.max(tonumber(r.due) - now_ms(), 0)
     end
-    due = take_continuation_57
+    due = take_continuation_61
   else
     -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
     redis_call('HDEL', K_entries, r.id)
@@ -654,16 +658,16 @@ do -- end_run(lists, line, group, g, r, after, out)
   if g.flags ~= '-' then
     do -- note_begin(group, g, r)
       if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
-        local counted_begins_14, counted_begins_15, counted_begins_16
+        local counted_begins_15, counted_begins_16, counted_begins_17
         do -- counted_begins(group)
           local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
           local begins = {}
           for ms in string.gmatch(times or '', '%d+') do
             begins[#begins + 1] = tonumber(ms)
           end
-          counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+          counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
         end
-        local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
+        local begins, starts, window = counted_begins_15, counted_begins_16, counted_begins_17
         begins[#begins + 1] = tonumber(r.since)
         do -- keep_begins(group, begins, starts, window)
           table.sort(begins)
@@ -701,7 +705,7 @@ do -- end_run(lists, line, group, g, r, after, out)
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_6
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -709,11 +713,11 @@ do -- end_run(lists, line, group, g, r, after, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local text = state_text_5
+          local text = state_text_6
           if other then
-            local state_text_6
+            local state_text_7
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -722,9 +726,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_7
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -737,35 +741,36 @@ do -- end_run(lists, line, group, g, r, after, out)
         local entry, corrupt = read_entry(r.id)
         local left = false
         if entry and has_flag(g, 'k') then
-          local is_left_behind_51
+          local is_left_behind_55
           do -- is_left_behind(r.id)
             local id = r.id
-            local stands_for_27, stands_for_28
+            local stands_for_28, stands_for_29
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_27, stands_for_28 = of, name
+              stands_for_28, stands_for_29 = of, name
             end
-            local _, name = stands_for_27, stands_for_28
+            local _, name = stands_for_28, stands_for_29
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_51 = name and not said or said == '!'
+            is_left_behind_55 = name and not said or said == '!'
           end
-          left = is_left_behind_51
+          left = is_left_behind_55
         end
         if entry and not left then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_33
+              local hold_back_34
               do -- hold_back(group, g, r, entry)
-                local limits_of_24
+                local limits_of_25
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -773,9 +778,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_24 = limits
+                  limits_of_25 = limits
                 end
-                local limits = limits_of_24
+                local limits = limits_of_25
                 local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -792,18 +797,18 @@ do -- end_run(lists, line, group, g, r, after, out)
                   end
                 end
                 if has_flag(g, 'k') then
-                  local await_places_30
+                  local await_places_31
                   do -- await_places(r, entry)
-                    local stands_for_25, stands_for_26
+                    local stands_for_26, stands_for_27
                     do -- stands_for(r.id)
                       local id = r.id
                       local of, name
                       if string.find(id, ';k', 1, true) then
                         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                       end
-                      stands_for_25, stands_for_26 = of, name
+                      stands_for_26, stands_for_27 = of, name
                     end
-                    local of, name = stands_for_25, stands_for_26
+                    local of, name = stands_for_26, stands_for_27
                     local free_at
                     if of then
                       free_at = now_ms() + FAR
@@ -830,21 +835,21 @@ do -- end_run(lists, line, group, g, r, after, out)
                       r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                       r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     end
-                    await_places_30 = free_at
+                    await_places_31 = free_at
                   end
-                  awaits = await_places_30
+                  awaits = await_places_31
                 end
                 if limits.starts and not awaits then
-                  local counted_begins_20, counted_begins_21, counted_begins_22
+                  local counted_begins_21, counted_begins_22, counted_begins_23
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
+                  local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -879,7 +884,7 @@ do -- end_run(lists, line, group, g, r, after, out)
                   local oldest = within[#within - limits.starts + 1]
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
-                local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                 if due > now_ms() and not awaits then
                   free_at = math.max(free_at or 0, due)
                 end
@@ -888,14 +893,63 @@ do -- end_run(lists, line, group, g, r, after, out)
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_33 = free_at or awaits
+                hold_back_34 = free_at or awaits
               end
-              held = hold_back_33
+              held = hold_back_34
+              if not held then
+                local take_turn_36
+                do -- take_turn(group, g, r, entry)
+                  local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                  local waits = false
+                  if fair then
+                    if not has_flag(g, 'f') then
+                      do -- add_mark(g, 'f')
+                        local letter = 'f'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                    if r.release ~= '' then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                    end
+                    local of = entry.queue .. ' ' .. fair
+                    local before = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                    local out = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                    waits = not keeps and (before > 0 or out >= tonumber(weight))
+                    if waits then
+                      local draw_number_2
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_2 = drawn
+                      end
+                      local number = draw_number_2
+                      r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                      r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                      redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                      if before == 0 then
+                        do -- look_later(of)
+                          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                        end
+                      end
+                    end
+                  end
+                  take_turn_36 = waits
+                end
+                held = take_turn_36
+              end
             end
             if held then
               do -- write_group(group, g)
                 local other, other_g = nil, nil
-                local state_text_5
+                local state_text_6
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -903,11 +957,11 @@ do -- end_run(lists, line, group, g, r, after, out)
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_6 = text
                 end
-                local text = state_text_5
+                local text = state_text_6
                 if other then
-                  local state_text_6
+                  local state_text_7
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -916,9 +970,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_6 = text
+                    state_text_7 = text
                   end
-                  local other_text = state_text_6
+                  local other_text = state_text_7
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -929,7 +983,7 @@ do -- end_run(lists, line, group, g, r, after, out)
                 local drawn, other, other_g = nil, nil, nil
                 local queue = entry.queue
                 if not drawn then
-                  local draw_number_2
+                  local draw_number_3
                   do -- draw_number()
                     local drawn = K_us_text
                     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -937,14 +991,14 @@ do -- end_run(lists, line, group, g, r, after, out)
                       drawn = string.format('%.0f', last + 1)
                       redis_call('SET', K_fence, drawn)
                     end
-                    draw_number_2 = drawn
+                    draw_number_3 = drawn
                   end
-                  drawn = draw_number_2
+                  drawn = draw_number_3
                 end
                 r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                 r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                 do -- write_group(group, g, other, other_g)
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -952,11 +1006,11 @@ do -- end_run(lists, line, group, g, r, after, out)
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local text = state_text_5
+                  local text = state_text_6
                   if other then
-                    local state_text_6
+                    local state_text_7
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -965,9 +1019,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_6 = text
+                      state_text_7 = text
                     end
-                    local other_text = state_text_6
+                    local other_text = state_text_7
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -975,6 +1029,15 @@ do -- end_run(lists, line, group, g, r, after, out)
                 end
                 local message = compose(r.id, entry, drawn, r.lost)
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                if g.flags ~= '-' then
+                  do -- count_turn(group, r, entry)
+                    local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                    if fair then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                    end
+                  end
+                end
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
                 if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1024,7 +1087,7 @@ do -- end_run(lists, line, group, g, r, after, out)
                 end
                 do -- write_group(of, g)
                   local group, other, other_g = of, nil, nil
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -1032,11 +1095,11 @@ do -- end_run(lists, line, group, g, r, after, out)
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local text = state_text_5
+                  local text = state_text_6
                   if other then
-                    local state_text_6
+                    local state_text_7
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1045,9 +1108,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_6 = text
+                      state_text_7 = text
                     end
-                    local other_text = state_text_6
+                    local other_text = state_text_7
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -1151,7 +1214,7 @@ do -- end_run(lists, line, group, g, r, after, out)
           end
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1159,11 +1222,11 @@ do -- end_run(lists, line, group, g, r, after, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1172,9 +1235,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -1212,16 +1275,16 @@ do -- end_run(lists, line, group, g, r, after, out)
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_50
+            local others_of_54
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_50 = others
+              others_of_54 = others
             end
-            local others = others_of_50
+            local others = others_of_54
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -1260,7 +1323,7 @@ do -- end_run(lists, line, group, g, r, after, out)
               end
               do -- write_group(of, g)
                 local group, other, other_g = of, nil, nil
-                local state_text_5
+                local state_text_6
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -1268,11 +1331,11 @@ do -- end_run(lists, line, group, g, r, after, out)
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_6 = text
                 end
-                local text = state_text_5
+                local text = state_text_6
                 if other then
-                  local state_text_6
+                  local state_text_7
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1281,9 +1344,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_6 = text
+                    state_text_7 = text
                   end
-                  local other_text = state_text_6
+                  local other_text = state_text_7
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -1308,11 +1371,11 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     end
-    local take_head_55, take_head_56
+    local take_head_59, take_head_60
     do -- take_head(line, group, g)
       local head, entry, corrupt
       if g[1] then
-        local take_follower_53, take_follower_54
+        local take_follower_57, take_follower_58
         do -- take_follower(line, g)
           local head, entry
           local free = not has_flag(g, 'p')
@@ -1331,20 +1394,20 @@ do -- end_run(lists, line, group, g, r, after, out)
               table.remove(g, 1)
             end
           end
-          take_follower_53, take_follower_54 = head, entry
+          take_follower_57, take_follower_58 = head, entry
         end
-        head, entry = take_follower_53, take_follower_54
+        head, entry = take_follower_57, take_follower_58
       end
       local others = #g
-      local has_room_31
+      local has_room_32
       do -- has_room(g)
         local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
         for at = 1, room and #g or 0 do
           room = room and g[at].state ~= 'w' and g[at].stop == '-'
         end
-        has_room_31 = room
+        has_room_32 = room
       end
-      local is_free = has_room_31
+      local is_free = has_room_32
       is_free = is_free and not head
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
@@ -1352,21 +1415,21 @@ do -- end_run(lists, line, group, g, r, after, out)
         entry, corrupt = read_entry(id)
         local stands, left = entry and entry.us == string.sub(item, 1, 16), false
         if stands and has_flag(g, 'k') then
-          local is_left_behind_52
+          local is_left_behind_56
           do -- is_left_behind(id)
-            local stands_for_27, stands_for_28
+            local stands_for_28, stands_for_29
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_27, stands_for_28 = of, name
+              stands_for_28, stands_for_29 = of, name
             end
-            local _, name = stands_for_27, stands_for_28
+            local _, name = stands_for_28, stands_for_29
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_52 = name and not said or said == '!'
+            is_left_behind_56 = name and not said or said == '!'
           end
-          left = is_left_behind_52
+          left = is_left_behind_56
         end
         if left then
           do -- remove_left(id)
@@ -1381,14 +1444,15 @@ do -- end_run(lists, line, group, g, r, after, out)
         elseif stands then
           local fits = true
           if others > 0 then
-            local may_join_32
+            local may_join_33
             do -- may_join(group, g, entry, others)
-              local limits_of_23
+              local limits_of_24
               do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
-                for _, text in ipairs({ entry.limits, set }) do
-                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                   if starts and starts ~= '0' then
                     limits.starts, limits.window = tonumber(starts), tonumber(window)
                   end
@@ -1396,25 +1460,25 @@ do -- end_run(lists, line, group, g, r, after, out)
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_23 = limits
+                limits_of_24 = limits
               end
-              local limits = limits_of_23
-              may_join_32 = (limits.together or 1) > others
+              local limits = limits_of_24
+              may_join_33 = (limits.together or 1) > others
             end
-            fits = may_join_32
+            fits = may_join_33
           end
           if not fits then
             redis_call('LPUSH', line, item)
           else
-            local new_record_9
+            local new_record_10
             do -- new_record(id, entry.queue)
               local queue = entry.queue
-              new_record_9 = {
+              new_record_10 = {
                 state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                 call = '-', queue = queue,
               }
             end
-            head = new_record_9
+            head = new_record_10
             g[others + 1] = head
           end
           break
@@ -1444,7 +1508,7 @@ do -- end_run(lists, line, group, g, r, after, out)
               end
               do -- write_group(of, g)
                 local group, other, other_g = of, nil, nil
-                local state_text_5
+                local state_text_6
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -1452,11 +1516,11 @@ do -- end_run(lists, line, group, g, r, after, out)
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_6 = text
                 end
-                local text = state_text_5
+                local text = state_text_6
                 if other then
-                  local state_text_6
+                  local state_text_7
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1465,9 +1529,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_6 = text
+                    state_text_7 = text
                   end
-                  local other_text = state_text_6
+                  local other_text = state_text_7
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -1575,16 +1639,16 @@ do -- end_run(lists, line, group, g, r, after, out)
       g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
       g.drained = not head and has_flag(g, 'd')
       if g.drained then
-        local depth_of_10
+        local depth_of_11
         do -- depth_of(line, g)
-          depth_of_10 = redis_call('LLEN', line) - g.empty + g.aside + #g
+          depth_of_11 = redis_call('LLEN', line) - g.empty + g.aside + #g
         end
-        local depth = depth_of_10
+        local depth = depth_of_11
         g.drained = depth <= 0
       end
-      take_head_55, take_head_56 = head, entry
+      take_head_59, take_head_60 = head, entry
     end
-    head, entry = take_head_55, take_head_56
+    head, entry = take_head_59, take_head_60
     if not head then
       do -- close_group(group, g)
         if g.drained then
@@ -1597,27 +1661,27 @@ do -- end_run(lists, line, group, g, r, after, out)
             end
           end
         end
-        if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
+        if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
           redis_call('HDEL', K_groups, group)
           if has_flag(g, 's') then
             do -- forget_begins(group)
-              local counted_begins_17, counted_begins_18, counted_begins_19
+              local counted_begins_18, counted_begins_19, counted_begins_20
               do -- counted_begins(group)
                 local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                 local begins = {}
                 for ms in string.gmatch(times or '', '%d+') do
                   begins[#begins + 1] = tonumber(ms)
                 end
-                counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
+                counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
               end
-              local _, _, window = counted_begins_17, counted_begins_18, counted_begins_19
+              local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
               redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
             end
           end
         else
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1625,11 +1689,11 @@ do -- end_run(lists, line, group, g, r, after, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1638,9 +1702,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -1649,15 +1713,16 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     elseif entry.limits ~= '' or g.flags ~= '-' then
-      local hold_back_34
+      local hold_back_35
       do -- hold_back(group, g, head, entry)
         local r = head
-        local limits_of_24
+        local limits_of_25
         do -- limits_of(group, g, entry)
+          local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
           local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
           local limits = {}
-          for _, text in ipairs({ entry.limits, set }) do
-            local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+          for _, text in ipairs({ own, set }) do
+            local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
             if starts and starts ~= '0' then
               limits.starts, limits.window = tonumber(starts), tonumber(window)
             end
@@ -1665,9 +1730,9 @@ do -- end_run(lists, line, group, g, r, after, out)
               limits.together = tonumber(together)
             end
           end
-          limits_of_24 = limits
+          limits_of_25 = limits
         end
-        local limits = limits_of_24
+        local limits = limits_of_25
         local free_at, awaits
         if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
           if has_flag(g, 'n') then
@@ -1684,18 +1749,18 @@ do -- end_run(lists, line, group, g, r, after, out)
           end
         end
         if has_flag(g, 'k') then
-          local await_places_30
+          local await_places_31
           do -- await_places(r, entry)
-            local stands_for_25, stands_for_26
+            local stands_for_26, stands_for_27
             do -- stands_for(r.id)
               local id = r.id
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_25, stands_for_26 = of, name
+              stands_for_26, stands_for_27 = of, name
             end
-            local of, name = stands_for_25, stands_for_26
+            local of, name = stands_for_26, stands_for_27
             local free_at
             if of then
               free_at = now_ms() + FAR
@@ -1722,21 +1787,21 @@ do -- end_run(lists, line, group, g, r, after, out)
               r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
               r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             end
-            await_places_30 = free_at
+            await_places_31 = free_at
           end
-          awaits = await_places_30
+          awaits = await_places_31
         end
         if limits.starts and not awaits then
-          local counted_begins_20, counted_begins_21, counted_begins_22
+          local counted_begins_21, counted_begins_22, counted_begins_23
           do -- counted_begins(group)
             local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
             local begins = {}
             for ms in string.gmatch(times or '', '%d+') do
               begins[#begins + 1] = tonumber(ms)
             end
-            counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+            counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
           end
-          local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
+          local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
           if not has_flag(g, 's') then
             do -- add_mark(g, 's')
               local letter = 's'
@@ -1771,7 +1836,7 @@ do -- end_run(lists, line, group, g, r, after, out)
           local oldest = within[#within - limits.starts + 1]
           free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
         end
-        local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+        local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
         if due > now_ms() and not awaits then
           free_at = math.max(free_at or 0, due)
         end
@@ -1780,18 +1845,69 @@ do -- end_run(lists, line, group, g, r, after, out)
           r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
           redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
         end
-        hold_back_34 = free_at or awaits
+        hold_back_35 = free_at or awaits
       end
-      held = hold_back_34
+      held = hold_back_35
+      if not held then
+        local take_turn_37
+        do -- take_turn(group, g, head, entry)
+          local r = head
+          local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+          local waits = false
+          if fair then
+            if not has_flag(g, 'f') then
+              do -- add_mark(g, 'f')
+                local letter = 'f'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+            local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+            if r.release ~= '' then
+              local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+              redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+            end
+            local of = entry.queue .. ' ' .. fair
+            local before = keeps and 0
+              or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+            local out = keeps and 0
+              or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+            waits = not keeps and (before > 0 or out >= tonumber(weight))
+            if waits then
+              local draw_number_2
+              do -- draw_number()
+                local drawn = K_us_text
+                local last = redis_call('SET', K_fence, drawn, 'GET')
+                if last and last >= drawn then -- both have 16 digits
+                  drawn = string.format('%.0f', last + 1)
+                  redis_call('SET', K_fence, drawn)
+                end
+                draw_number_2 = drawn
+              end
+              local number = draw_number_2
+              r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+              r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+              redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+              if before == 0 then
+                do -- look_later(of)
+                  redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                end
+              end
+            end
+          end
+          take_turn_37 = waits
+        end
+        local waits = take_turn_37
+        held = waits and 0 or nil
+      end
     end
   end
-  end_run_58, end_run_59, end_run_60, end_run_61 = due, head, entry, held
+  end_run_62, end_run_63, end_run_64, end_run_65 = due, head, entry, held
 end
-local due, head, entry, held = end_run_58, end_run_59, end_run_60, end_run_61
+local due, head, entry, held = end_run_62, end_run_63, end_run_64, end_run_65
 local due_text = due >= 0 and digits(now_ms() + due) or '-'
 local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
-  local begin_next_43, begin_next_44, begin_next_45, begin_next_46, begin_next_47
+  local begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51
   do -- begin_next(12, 15, named, owner, call, head and not held and entry.queue)
     local key, arg, count, own = 12, 15, named, head and not held and entry.queue
     local taken, message, begun, of, g
@@ -1816,7 +1932,7 @@ if take == 'lists' then
         end
         local noted = string.sub(drawn, -1) == '0' -- one in ten is enough where what is missing can be looked for
         g = open_ordinary(group, 'w', id, drawn, '-', lost)
-        local begin_run_41
+        local begin_run_45
         do -- begin_run(group, g, id, drawn, owner, call, noted)
           local drawn = drawn
           local r, fence = record_of(g, id), nil
@@ -1826,7 +1942,19 @@ if take == 'lists' then
             if begun and tonumber(begun) < tonumber(drawn) then
               redis_call('HSET', K_begins, r.queue, drawn .. ' ' .. K_ms_text)
             end
-            local draw_number_3
+            if has_flag(g, 'f') then
+              do -- leave_turn(group, r)
+                local text = redis_call('HGET', K_entries, r.id)
+                local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+                if fair then
+                  local of = r.queue .. ' ' .. fair
+                  local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                  redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                  freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+                end
+              end
+            end
+            local draw_number_4
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1834,16 +1962,16 @@ if take == 'lists' then
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_3 = drawn
+              draw_number_4 = drawn
             end
-            fence = draw_number_3
+            fence = draw_number_4
             do -- start_run(r, fence, owner, call)
               r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
             end
           end
-          begin_run_41 = fence
+          begin_run_45 = fence
         end
-        begun = begin_run_41
+        begun = begin_run_45
         if begun then
           taken, message, of = id, text, group
           break
@@ -1851,15 +1979,27 @@ if take == 'lists' then
         dropped = dropped + 1
       end
     end
-    begin_next_43, begin_next_44, begin_next_45, begin_next_46, begin_next_47 = taken, message, begun, of, g
+    begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51 = taken, message, begun, of, g
   end
-  taken, message, begun, of, other = begin_next_43, begin_next_44, begin_next_45, begin_next_46, begin_next_47
+  taken, message, begun, of, other = begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51
+end
+local own = head and (taken == OWN or take == 'own')
+if own and take == 'own' and g.flags ~= '-' then
+  local may_begin_38
+  do -- may_begin(entry)
+    local fair = string.find(entry.limits, '^ f')
+    may_begin_38 = not fair
+      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. entry.queue .. ' ', '(' .. entry.queue .. ' \127') == 0
+  end
+  own = may_begin_38
 end
 if held then
-  code, due = 3, held - now_ms()
+  if held > 0 then
+    code, due = 3, held - now_ms()
+  end
   do -- write_group(group, g, of, other)
     local other, other_g = of, other
-    local state_text_5
+    local state_text_6
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -1867,11 +2007,11 @@ if held then
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_5 = text
+      state_text_6 = text
     end
-    local text = state_text_5
+    local text = state_text_6
     if other then
-      local state_text_6
+      local state_text_7
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1880,16 +2020,16 @@ if held then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_6 = text
+        state_text_7 = text
       end
-      local other_text = state_text_6
+      local other_text = state_text_7
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
     end
   end
-elseif head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
-  local draw_number_4
+elseif own then -- it is the next one: begun without going through the broker
+  local draw_number_5
   do -- draw_number()
     local drawn = K_us_text
     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1897,9 +2037,9 @@ elseif head and (taken == OWN or take == 'own') then -- it is the next one: begu
       drawn = string.format('%.0f', last + 1)
       redis_call('SET', K_fence, drawn)
     end
-    draw_number_4 = drawn
+    draw_number_5 = drawn
   end
-  begun = draw_number_4
+  begun = draw_number_5
   head.release = begun
   do -- start_run(head, begun, owner, call)
     local r, fence = head, begun
@@ -1907,7 +2047,7 @@ elseif head and (taken == OWN or take == 'own') then -- it is the next one: begu
   end
   do -- write_group(group, g)
     local other, other_g = nil, nil
-    local state_text_5
+    local state_text_6
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -1915,11 +2055,11 @@ elseif head and (taken == OWN or take == 'own') then -- it is the next one: begu
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_5 = text
+      state_text_6 = text
     end
-    local text = state_text_5
+    local text = state_text_6
     if other then
-      local state_text_6
+      local state_text_7
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1928,9 +2068,9 @@ elseif head and (taken == OWN or take == 'own') then -- it is the next one: begu
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_6 = text
+        state_text_7 = text
       end
-      local other_text = state_text_6
+      local other_text = state_text_7
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
@@ -1942,7 +2082,7 @@ elseif head then
     local r, drawn, other, other_g = head, begun, of, other
     local queue = entry.queue
     if not drawn then
-      local draw_number_2
+      local draw_number_3
       do -- draw_number()
         local drawn = K_us_text
         local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1950,14 +2090,14 @@ elseif head then
           drawn = string.format('%.0f', last + 1)
           redis_call('SET', K_fence, drawn)
         end
-        draw_number_2 = drawn
+        draw_number_3 = drawn
       end
-      drawn = draw_number_2
+      drawn = draw_number_3
     end
     r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
     r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
     do -- write_group(group, g, other, other_g)
-      local state_text_5
+      local state_text_6
       do -- state_text(g)
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
         for at = 1, #g do
@@ -1965,11 +2105,11 @@ elseif head then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_5 = text
+        state_text_6 = text
       end
-      local text = state_text_5
+      local text = state_text_6
       if other then
-        local state_text_6
+        local state_text_7
         do -- state_text(other_g)
           local g = other_g
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1978,9 +2118,9 @@ elseif head then
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_6 = text
+          state_text_7 = text
         end
-        local other_text = state_text_6
+        local other_text = state_text_7
         redis_call('HSET', K_groups, group, text, other, other_text)
       else
         redis_call('HSET', K_groups, group, text)
@@ -1988,6 +2128,15 @@ elseif head then
     end
     local message = compose(r.id, entry, drawn, r.lost)
     redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+    if g.flags ~= '-' then
+      do -- count_turn(group, r, entry)
+        local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+        if fair then
+          local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+          redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+        end
+      end
+    end
     local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
       or redis.pcall('RPUSH', lists[queue], message))
     if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -2000,7 +2149,7 @@ elseif head then
 elseif begun then
   do -- write_group(of, other)
     local group, g, other, other_g = of, other, nil, nil
-    local state_text_5
+    local state_text_6
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -2008,11 +2157,11 @@ elseif begun then
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_5 = text
+      state_text_6 = text
     end
-    local text = state_text_5
+    local text = state_text_6
     if other then
-      local state_text_6
+      local state_text_7
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -2021,20 +2170,383 @@ elseif begun then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_6 = text
+        state_text_7 = text
       end
-      local other_text = state_text_6
+      local other_text = state_text_7
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
     end
   end
 end
-local needs_sweep_29
-do -- needs_sweep()
-  needs_sweep_29 = soon
+if freed then -- behind the group's own head: both wait for their turns since this step
+  do -- next_turns(lists, freed, out)
+    local of, again = freed, nil
+    local from, to = '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127'
+    local names, more = '', true
+    for _ = 1, MOST do
+      local member = more and redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, 1)[1]
+      if not member then
+        break
+      end
+      local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
+      local g = open_group(group)
+      local r, entry = record_of(g, id), read_entry(id)
+      local weight = entry and string.match(entry.limits, '^ f(%d+)/')
+      local count = redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+      if not r or r.stop ~= 't' or r.release ~= drawn then -- it has left
+        redis_call('ZREM', K_on_the_way, member)
+      elseif not weight then -- unreadable: the sweep sets it aside
+        redis_call('ZREM', K_on_the_way, member)
+        r.stop = '-'
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_6
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
+          end
+          local text = state_text_6
+          if other then
+            local state_text_7
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_7 = text
+            end
+            local other_text = state_text_7
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
+        end
+        redis_call('ZADD', K_due, K_HOLDS + now_ms(), 'h ' .. group .. ' ' .. id)
+      elseif count < tonumber(weight) then
+        r.state, r.stop = 'w', '-' -- its turn has come
+        do -- release(lists, group, g, r, entry, out)
+          local held
+          if entry.limits ~= '' or g.flags ~= '-' then
+            local hold_back_34
+            do -- hold_back(group, g, r, entry)
+              local limits_of_25
+              do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
+                local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                local limits = {}
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
+                  if starts and starts ~= '0' then
+                    limits.starts, limits.window = tonumber(starts), tonumber(window)
+                  end
+                  if together and together ~= '0' then
+                    limits.together = tonumber(together)
+                  end
+                end
+                limits_of_25 = limits
+              end
+              local limits = limits_of_25
+              local free_at, awaits
+              if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                if has_flag(g, 'n') then
+                  do -- drop_mark(g, 'n')
+                    local letter = 'n'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
+                  end
+                else
+                  do -- add_mark(g, 'n')
+                    local letter = 'n'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+              end
+              if has_flag(g, 'k') then
+                local await_places_31
+                do -- await_places(r, entry)
+                  local stands_for_26, stands_for_27
+                  do -- stands_for(r.id)
+                    local id = r.id
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_26, stands_for_27 = of, name
+                  end
+                  local of, name = stands_for_26, stands_for_27
+                  local free_at
+                  if of then
+                    free_at = now_ms() + FAR
+                    local other = record_of(open_group(of), name)
+                    if other and other.state == 'h' and other.stop == 's' then
+                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                        redis_call('ZADD', K_due, score + now_ms(), member)
+                        soon = true
+                      end
+                    end
+                  else
+                    local number = 0
+                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                      number = number + 1
+                      local place = r.id .. ';k' .. number
+                      local there = record_of(open_group(each), place)
+                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                        free_at = now_ms() + FAR
+                      end
+                    end
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  end
+                  await_places_31 = free_at
+                end
+                awaits = await_places_31
+              end
+              if limits.starts and not awaits then
+                local counted_begins_21, counted_begins_22, counted_begins_23
+                do -- counted_begins(group)
+                  local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                  local begins = {}
+                  for ms in string.gmatch(times or '', '%d+') do
+                    begins[#begins + 1] = tonumber(ms)
+                  end
+                  counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+                end
+                local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+                if not has_flag(g, 's') then
+                  do -- add_mark(g, 's')
+                    local letter = 's'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+                if limits.starts > starts or limits.window > window then
+                  do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                    local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                    table.sort(begins)
+                    local text = digits(starts) .. ' ' .. digits(window)
+                    for at = math.max(#begins - starts + 1, 1), #begins do
+                      if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                        text = text .. ' ' .. digits(begins[at])
+                      end
+                    end
+                    redis_call('HSET', K_begins, 's ' .. group, text)
+                  end
+                end
+                local within = {}
+                for _, other in ipairs(g) do -- one that is released may begin at any time
+                  if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
+                    begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                  end
+                end
+                for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                  if ms >= now_ms() - limits.window and ms <= now_ms() then
+                    within[#within + 1] = ms
+                  end
+                end
+                table.sort(within)
+                local oldest = within[#within - limits.starts + 1]
+                free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+              end
+              local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
+              if due > now_ms() and not awaits then
+                free_at = math.max(free_at or 0, due)
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+              end
+              hold_back_34 = free_at or awaits
+            end
+            held = hold_back_34
+            if not held then
+              local take_turn_36
+              do -- take_turn(group, g, r, entry)
+                local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                local waits = false
+                if fair then
+                  if not has_flag(g, 'f') then
+                    do -- add_mark(g, 'f')
+                      local letter = 'f'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                  if r.release ~= '' then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                  end
+                  local of = entry.queue .. ' ' .. fair
+                  local before = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                  local out = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                  waits = not keeps and (before > 0 or out >= tonumber(weight))
+                  if waits then
+                    local draw_number_2
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_2 = drawn
+                    end
+                    local number = draw_number_2
+                    r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                    r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                    redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if before == 0 then
+                      do -- look_later(of)
+                        redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                      end
+                    end
+                  end
+                end
+                take_turn_36 = waits
+              end
+              held = take_turn_36
+            end
+          end
+          if held then
+            do -- write_group(group, g)
+              local other, other_g = nil, nil
+              local state_text_6
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_6 = text
+              end
+              local text = state_text_6
+              if other then
+                local state_text_7
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_7 = text
+                end
+                local other_text = state_text_7
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+          else
+            do -- send_out(lists, group, g, r, entry, out)
+              local drawn, other, other_g = nil, nil, nil
+              local queue = entry.queue
+              if not drawn then
+                local draw_number_3
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_3 = drawn
+                end
+                drawn = draw_number_3
+              end
+              r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+              r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+              do -- write_group(group, g, other, other_g)
+                local state_text_6
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_6 = text
+                end
+                local text = state_text_6
+                if other then
+                  local state_text_7
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_7 = text
+                  end
+                  local other_text = state_text_7
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              local message = compose(r.id, entry, drawn, r.lost)
+              redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              if g.flags ~= '-' then
+                do -- count_turn(group, r, entry)
+                  local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                  if fair then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                  end
+                end
+              end
+              local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                or redis.pcall('RPUSH', lists[queue], message))
+              if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                error(pushed.err)
+              elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                out[#out + 1] = queue
+                out[#out + 1] = message
+              end
+            end
+          end
+        end
+        names, more = names .. ' ' .. id, r.state == 'h' or count + 1 < tonumber(weight)
+        if r.state == 'h' then -- its rate holds it back now
+          redis_call('ZREM', K_on_the_way, member)
+        end
+      else
+        more = false
+      end
+    end
+    if redis_call('ZLEXCOUNT', K_on_the_way, from, to) == 0 then
+      redis_call('ZREM', K_due, 'f ' .. of)
+    elseif more then
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
+    elseif again then
+      do -- look_later(of)
+        redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+      end
+    end
+  end
 end
-local sweeps = needs_sweep_29
+local needs_sweep_30
+do -- needs_sweep()
+  needs_sweep_30 = soon
+end
+local sweeps = needs_sweep_30
 if sweeps then
   code, due = 3, 0
 end
@@ -2050,7 +2562,7 @@ do -- keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') 
 end
 local more = 0
 if other and other.flags ~= '-' then
-  local invite_62
+  local invite_66
   do -- invite(of, other)
     local group, g = of, other
     local code = 0
@@ -2058,8 +2570,8 @@ if other and other.flags ~= '-' then
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       code = 4
     end
-    invite_62 = code
+    invite_66 = code
   end
-  more = invite_62
+  more = invite_66
 end
 return { code + more, message or '', begun or 0, due, unpack(out) }

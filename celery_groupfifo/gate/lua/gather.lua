@@ -52,7 +52,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -329,10 +329,11 @@ local FRONT = '^"lang": "%l+", "task": "([^"\\]+)", "id": "' -- of Celery's head
 local function fits(group, g, r, entry, task)
   local limits_of_8
   do -- limits_of(group, g, entry)
+    local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
     local limits = {}
-    for _, text in ipairs({ entry.limits, set }) do
-      local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    for _, text in ipairs({ own, set }) do
+      local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
       if starts and starts ~= '0' then
         limits.starts, limits.window = tonumber(starts), tonumber(window)
       end
@@ -343,7 +344,7 @@ local function fits(group, g, r, entry, task)
     limits_of_8 = limits
   end
   local limits = limits_of_8
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+  local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
   local name
   if entry.queue == r.queue and (limits.together or 1) == 1 and due <= now_ms() then
     name = string.match(entry.text, FRONT, entry.at + entry.cut) -- exact: the headers begin with it

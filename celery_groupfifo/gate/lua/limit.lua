@@ -68,16 +68,16 @@ local function record_of(g, id)
 end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_4
+  local read_group_5
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_3
+      local group_text_4
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_3 = texts[group]
+        group_text_4 = texts[group]
       end
-      local text = group_text_3
+      local text = group_text_4
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -96,18 +96,18 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_4 = g
+    read_group_5 = g
   end
-  local g = read_group_4
+  local g = read_group_5
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_9, read_entry_10
+        local read_entry_10, read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -117,9 +117,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_9, read_entry_10 = entry, corrupt
+          read_entry_10, read_entry_11 = entry, corrupt
         end
-        local entry, corrupt = read_entry_9, read_entry_10
+        local entry, corrupt = read_entry_10, read_entry_11
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -287,7 +287,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_5
+        local state_text_6
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -295,11 +295,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_5 = text
+          state_text_6 = text
         end
-        local text = state_text_5
+        local text = state_text_6
         if other then
-          local state_text_6
+          local state_text_7
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -308,9 +308,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local other_text = state_text_6
+          local other_text = state_text_7
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -323,6 +323,8 @@ local function open_group(group)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -396,10 +398,10 @@ do -- look_again({}, group, g, out)
         if again and r.due == '-' then
           do -- mark_redelivered(r.id)
             local id = r.id
-            local read_entry_15
+            local read_entry_16
             do -- read_entry(id)
               local text = redis_call('HGET', K_entries, id)
-              local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+              local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
               local entry, corrupt
               if group then
                 entry = {
@@ -409,9 +411,9 @@ do -- look_again({}, group, g, out)
               elseif text then
                 corrupt = text
               end
-              read_entry_15 = entry
+              read_entry_16 = entry
             end
-            local e = read_entry_15
+            local e = read_entry_16
             if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
               redis_call('HSET', K_entries, id, table.concat({
                 e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
@@ -425,7 +427,7 @@ do -- look_again({}, group, g, out)
           r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -433,11 +435,11 @@ do -- look_again({}, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -446,9 +448,9 @@ do -- look_again({}, group, g, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -458,11 +460,11 @@ do -- look_again({}, group, g, out)
             redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
           end
         else
-          local read_entry_16, read_entry_17
+          local read_entry_17, read_entry_18
           do -- read_entry(r.id)
             local id = r.id
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -472,40 +474,41 @@ do -- look_again({}, group, g, out)
             elseif text then
               corrupt = text
             end
-            read_entry_16, read_entry_17 = entry, corrupt
+            read_entry_17, read_entry_18 = entry, corrupt
           end
-          local entry, corrupt = read_entry_16, read_entry_17
+          local entry, corrupt = read_entry_17, read_entry_18
           local left = false
           if entry and has_flag(g, 'k') then
-            local is_left_behind_38
+            local is_left_behind_40
             do -- is_left_behind(r.id)
               local id = r.id
-              local stands_for_28, stands_for_29
+              local stands_for_29, stands_for_30
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_28, stands_for_29 = of, name
+                stands_for_29, stands_for_30 = of, name
               end
-              local _, name = stands_for_28, stands_for_29
+              local _, name = stands_for_29, stands_for_30
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_38 = name and not said or said == '!'
+              is_left_behind_40 = name and not said or said == '!'
             end
-            left = is_left_behind_38
+            left = is_left_behind_40
           end
           if entry and not left then
             do -- release(lists, group, g, r, entry, out)
               local held
               if entry.limits ~= '' or g.flags ~= '-' then
-                local hold_back_33
+                local hold_back_34
                 do -- hold_back(group, g, r, entry)
-                  local limits_of_25
+                  local limits_of_26
                   do -- limits_of(group, g, entry)
+                    local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                     local limits = {}
-                    for _, text in ipairs({ entry.limits, set }) do
-                      local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                    for _, text in ipairs({ own, set }) do
+                      local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                       if starts and starts ~= '0' then
                         limits.starts, limits.window = tonumber(starts), tonumber(window)
                       end
@@ -513,9 +516,9 @@ do -- look_again({}, group, g, out)
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_25 = limits
+                    limits_of_26 = limits
                   end
-                  local limits = limits_of_25
+                  local limits = limits_of_26
                   local free_at, awaits
                   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                     if has_flag(g, 'n') then
@@ -532,18 +535,18 @@ do -- look_again({}, group, g, out)
                     end
                   end
                   if has_flag(g, 'k') then
-                    local await_places_30
+                    local await_places_31
                     do -- await_places(r, entry)
-                      local stands_for_26, stands_for_27
+                      local stands_for_27, stands_for_28
                       do -- stands_for(r.id)
                         local id = r.id
                         local of, name
                         if string.find(id, ';k', 1, true) then
                           of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                         end
-                        stands_for_26, stands_for_27 = of, name
+                        stands_for_27, stands_for_28 = of, name
                       end
-                      local of, name = stands_for_26, stands_for_27
+                      local of, name = stands_for_27, stands_for_28
                       local free_at
                       if of then
                         free_at = now_ms() + FAR
@@ -570,21 +573,21 @@ do -- look_again({}, group, g, out)
                         r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                         r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                       end
-                      await_places_30 = free_at
+                      await_places_31 = free_at
                     end
-                    awaits = await_places_30
+                    awaits = await_places_31
                   end
                   if limits.starts and not awaits then
-                    local counted_begins_21, counted_begins_22, counted_begins_23
+                    local counted_begins_22, counted_begins_23, counted_begins_24
                     do -- counted_begins(group)
                       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                       local begins = {}
                       for ms in string.gmatch(times or '', '%d+') do
                         begins[#begins + 1] = tonumber(ms)
                       end
-                      counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+                      counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
                     end
-                    local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+                    local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
                     if not has_flag(g, 's') then
                       do -- add_mark(g, 's')
                         local letter = 's'
@@ -619,7 +622,7 @@ do -- look_again({}, group, g, out)
                     local oldest = within[#within - limits.starts + 1]
                     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                   end
-                  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                  local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                   if due > now_ms() and not awaits then
                     free_at = math.max(free_at or 0, due)
                   end
@@ -628,14 +631,63 @@ do -- look_again({}, group, g, out)
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                   end
-                  hold_back_33 = free_at or awaits
+                  hold_back_34 = free_at or awaits
                 end
-                held = hold_back_33
+                held = hold_back_34
+                if not held then
+                  local take_turn_35
+                  do -- take_turn(group, g, r, entry)
+                    local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                    local waits = false
+                    if fair then
+                      if not has_flag(g, 'f') then
+                        do -- add_mark(g, 'f')
+                          local letter = 'f'
+                          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                        end
+                      end
+                      local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                      if r.release ~= '' then
+                        local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                        redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                      end
+                      local of = entry.queue .. ' ' .. fair
+                      local before = keeps and 0
+                        or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                      local out = keeps and 0
+                        or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                      waits = not keeps and (before > 0 or out >= tonumber(weight))
+                      if waits then
+                        local draw_number_2
+                        do -- draw_number()
+                          local drawn = K_us_text
+                          local last = redis_call('SET', K_fence, drawn, 'GET')
+                          if last and last >= drawn then -- both have 16 digits
+                            drawn = string.format('%.0f', last + 1)
+                            redis_call('SET', K_fence, drawn)
+                          end
+                          draw_number_2 = drawn
+                        end
+                        local number = draw_number_2
+                        r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                        r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                        redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                        if before == 0 then
+                          do -- look_later(of)
+                            redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                          end
+                        end
+                      end
+                    end
+                    take_turn_35 = waits
+                  end
+                  held = take_turn_35
+                end
               end
               if held then
                 do -- write_group(group, g)
                   local other, other_g = nil, nil
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -643,11 +695,11 @@ do -- look_again({}, group, g, out)
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local text = state_text_5
+                  local text = state_text_6
                   if other then
-                    local state_text_6
+                    local state_text_7
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -656,9 +708,9 @@ do -- look_again({}, group, g, out)
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_6 = text
+                      state_text_7 = text
                     end
-                    local other_text = state_text_6
+                    local other_text = state_text_7
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -669,7 +721,7 @@ do -- look_again({}, group, g, out)
                   local drawn, other, other_g = nil, nil, nil
                   local queue = entry.queue
                   if not drawn then
-                    local draw_number_2
+                    local draw_number_3
                     do -- draw_number()
                       local drawn = K_us_text
                       local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -677,14 +729,14 @@ do -- look_again({}, group, g, out)
                         drawn = string.format('%.0f', last + 1)
                         redis_call('SET', K_fence, drawn)
                       end
-                      draw_number_2 = drawn
+                      draw_number_3 = drawn
                     end
-                    drawn = draw_number_2
+                    drawn = draw_number_3
                   end
                   r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                   r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                   do -- write_group(group, g, other, other_g)
-                    local state_text_5
+                    local state_text_6
                     do -- state_text(g)
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                       for at = 1, #g do
@@ -692,11 +744,11 @@ do -- look_again({}, group, g, out)
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_5 = text
+                      state_text_6 = text
                     end
-                    local text = state_text_5
+                    local text = state_text_6
                     if other then
-                      local state_text_6
+                      local state_text_7
                       do -- state_text(other_g)
                         local g = other_g
                         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -705,24 +757,33 @@ do -- look_again({}, group, g, out)
                           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                         end
-                        state_text_6 = text
+                        state_text_7 = text
                       end
-                      local other_text = state_text_6
+                      local other_text = state_text_7
                       redis_call('HSET', K_groups, group, text, other, other_text)
                     else
                       redis_call('HSET', K_groups, group, text)
                     end
                   end
-                  local compose_34
+                  local compose_36
                   do -- compose(r.id, entry, drawn, r.lost)
                     local id, lost = r.id, r.lost
                     local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                     local cut = entry.at + entry.cut
-                    compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                       .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                   end
-                  local message = compose_34
+                  local message = compose_36
                   redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                  if g.flags ~= '-' then
+                    do -- count_turn(group, r, entry)
+                      local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                      if fair then
+                        local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                        redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                      end
+                    end
+                  end
                   local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                     or redis.pcall('RPUSH', lists[queue], message))
                   if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -772,7 +833,7 @@ do -- look_again({}, group, g, out)
                   end
                   do -- write_group(of, g)
                     local group, other, other_g = of, nil, nil
-                    local state_text_5
+                    local state_text_6
                     do -- state_text(g)
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                       for at = 1, #g do
@@ -780,11 +841,11 @@ do -- look_again({}, group, g, out)
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_5 = text
+                      state_text_6 = text
                     end
-                    local text = state_text_5
+                    local text = state_text_6
                     if other then
-                      local state_text_6
+                      local state_text_7
                       do -- state_text(other_g)
                         local g = other_g
                         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -793,9 +854,9 @@ do -- look_again({}, group, g, out)
                           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                         end
-                        state_text_6 = text
+                        state_text_7 = text
                       end
-                      local other_text = state_text_6
+                      local other_text = state_text_7
                       redis_call('HSET', K_groups, group, text, other, other_text)
                     else
                       redis_call('HSET', K_groups, group, text)
@@ -899,7 +960,7 @@ do -- look_again({}, group, g, out)
             end
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_5
+              local state_text_6
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -907,11 +968,11 @@ do -- look_again({}, group, g, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_5 = text
+                state_text_6 = text
               end
-              local text = state_text_5
+              local text = state_text_6
               if other then
-                local state_text_6
+                local state_text_7
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -920,9 +981,9 @@ do -- look_again({}, group, g, out)
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_6 = text
+                  state_text_7 = text
                 end
-                local other_text = state_text_6
+                local other_text = state_text_7
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -937,12 +998,12 @@ do -- look_again({}, group, g, out)
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_39, take_head_40
+  local take_head_41, take_head_42
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_35, take_follower_36
+      local take_follower_37, take_follower_38
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -950,11 +1011,11 @@ do -- advance({}, line, group, g, out)
           free = free and r.stop == 'f'
         end
         while free and g[1] and not head do
-          local read_entry_11, read_entry_12
+          local read_entry_12, read_entry_13
           do -- read_entry(g[1].id)
             local id = g[1].id
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -964,9 +1025,9 @@ do -- advance({}, line, group, g, out)
             elseif text then
               corrupt = text
             end
-            read_entry_11, read_entry_12 = entry, corrupt
+            read_entry_12, read_entry_13 = entry, corrupt
           end
-          local found, corrupt = read_entry_11, read_entry_12
+          local found, corrupt = read_entry_12, read_entry_13
           if found then
             head, entry = g[1], found
             head.stop = '-'
@@ -977,28 +1038,28 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_35, take_follower_36 = head, entry
+        take_follower_37, take_follower_38 = head, entry
       end
-      head, entry = take_follower_35, take_follower_36
+      head, entry = take_follower_37, take_follower_38
     end
     local others = #g
-    local has_room_31
+    local has_room_32
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_31 = room
+      has_room_32 = room
     end
-    local is_free = has_room_31
+    local is_free = has_room_32
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_13, read_entry_14
+      local read_entry_14, read_entry_15
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
-        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then
           entry = {
@@ -1008,26 +1069,26 @@ do -- advance({}, line, group, g, out)
         elseif text then
           corrupt = text
         end
-        read_entry_13, read_entry_14 = entry, corrupt
+        read_entry_14, read_entry_15 = entry, corrupt
       end
-      entry, corrupt = read_entry_13, read_entry_14
+      entry, corrupt = read_entry_14, read_entry_15
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_37
+        local is_left_behind_39
         do -- is_left_behind(id)
-          local stands_for_28, stands_for_29
+          local stands_for_29, stands_for_30
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_28, stands_for_29 = of, name
+            stands_for_29, stands_for_30 = of, name
           end
-          local _, name = stands_for_28, stands_for_29
+          local _, name = stands_for_29, stands_for_30
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_37 = name and not said or said == '!'
+          is_left_behind_39 = name and not said or said == '!'
         end
-        left = is_left_behind_37
+        left = is_left_behind_39
       end
       if left then
         do -- remove_left(id)
@@ -1042,14 +1103,15 @@ do -- advance({}, line, group, g, out)
       elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_32
+          local may_join_33
           do -- may_join(group, g, entry, others)
-            local limits_of_24
+            local limits_of_25
             do -- limits_of(group, g, entry)
+              local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
-              for _, text in ipairs({ entry.limits, set }) do
-                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              for _, text in ipairs({ own, set }) do
+                local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                 if starts and starts ~= '0' then
                   limits.starts, limits.window = tonumber(starts), tonumber(window)
                 end
@@ -1057,25 +1119,25 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_24 = limits
+              limits_of_25 = limits
             end
-            local limits = limits_of_24
-            may_join_32 = (limits.together or 1) > others
+            local limits = limits_of_25
+            may_join_33 = (limits.together or 1) > others
           end
-          fits = may_join_32
+          fits = may_join_33
         end
         if not fits then
           redis_call('LPUSH', line, item)
         else
-          local new_record_7
+          local new_record_8
           do -- new_record(id, entry.queue)
             local queue = entry.queue
-            new_record_7 = {
+            new_record_8 = {
               state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
               call = '-', queue = queue,
             }
           end
-          head = new_record_7
+          head = new_record_8
           g[others + 1] = head
         end
         break
@@ -1105,7 +1167,7 @@ do -- advance({}, line, group, g, out)
             end
             do -- write_group(of, g)
               local group, other, other_g = of, nil, nil
-              local state_text_5
+              local state_text_6
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1113,11 +1175,11 @@ do -- advance({}, line, group, g, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_5 = text
+                state_text_6 = text
               end
-              local text = state_text_5
+              local text = state_text_6
               if other then
-                local state_text_6
+                local state_text_7
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1126,9 +1188,9 @@ do -- advance({}, line, group, g, out)
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_6 = text
+                  state_text_7 = text
                 end
-                local other_text = state_text_6
+                local other_text = state_text_7
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -1236,29 +1298,30 @@ do -- advance({}, line, group, g, out)
     g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
     g.drained = not head and has_flag(g, 'd')
     if g.drained then
-      local depth_of_8
+      local depth_of_9
       do -- depth_of(line, g)
-        depth_of_8 = redis_call('LLEN', line) - g.empty + g.aside + #g
+        depth_of_9 = redis_call('LLEN', line) - g.empty + g.aside + #g
       end
-      local depth = depth_of_8
+      local depth = depth_of_9
       g.drained = depth <= 0
     end
-    take_head_39, take_head_40 = head, entry
+    take_head_41, take_head_42 = head, entry
   end
-  local head, entry = take_head_39, take_head_40
+  local head, entry = take_head_41, take_head_42
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_33
+        local hold_back_34
         do -- hold_back(group, g, r, entry)
-          local limits_of_25
+          local limits_of_26
           do -- limits_of(group, g, entry)
+            local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
-            for _, text in ipairs({ entry.limits, set }) do
-              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+            for _, text in ipairs({ own, set }) do
+              local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
               if starts and starts ~= '0' then
                 limits.starts, limits.window = tonumber(starts), tonumber(window)
               end
@@ -1266,9 +1329,9 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_25 = limits
+            limits_of_26 = limits
           end
-          local limits = limits_of_25
+          local limits = limits_of_26
           local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -1285,18 +1348,18 @@ do -- advance({}, line, group, g, out)
             end
           end
           if has_flag(g, 'k') then
-            local await_places_30
+            local await_places_31
             do -- await_places(r, entry)
-              local stands_for_26, stands_for_27
+              local stands_for_27, stands_for_28
               do -- stands_for(r.id)
                 local id = r.id
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_26, stands_for_27 = of, name
+                stands_for_27, stands_for_28 = of, name
               end
-              local of, name = stands_for_26, stands_for_27
+              local of, name = stands_for_27, stands_for_28
               local free_at
               if of then
                 free_at = now_ms() + FAR
@@ -1323,21 +1386,21 @@ do -- advance({}, line, group, g, out)
                 r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               end
-              await_places_30 = free_at
+              await_places_31 = free_at
             end
-            awaits = await_places_30
+            awaits = await_places_31
           end
           if limits.starts and not awaits then
-            local counted_begins_21, counted_begins_22, counted_begins_23
+            local counted_begins_22, counted_begins_23, counted_begins_24
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+            local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -1372,7 +1435,7 @@ do -- advance({}, line, group, g, out)
             local oldest = within[#within - limits.starts + 1]
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
-          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
           if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
@@ -1381,14 +1444,63 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_33 = free_at or awaits
+          hold_back_34 = free_at or awaits
         end
-        held = hold_back_33
+        held = hold_back_34
+        if not held then
+          local take_turn_35
+          do -- take_turn(group, g, r, entry)
+            local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+            local waits = false
+            if fair then
+              if not has_flag(g, 'f') then
+                do -- add_mark(g, 'f')
+                  local letter = 'f'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+              end
+              local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+              if r.release ~= '' then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+              end
+              local of = entry.queue .. ' ' .. fair
+              local before = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+              local out = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+              waits = not keeps and (before > 0 or out >= tonumber(weight))
+              if waits then
+                local draw_number_2
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_2 = drawn
+                end
+                local number = draw_number_2
+                r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                if before == 0 then
+                  do -- look_later(of)
+                    redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                  end
+                end
+              end
+            end
+            take_turn_35 = waits
+          end
+          held = take_turn_35
+        end
       end
       if held then
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_6
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1396,11 +1508,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local text = state_text_5
+          local text = state_text_6
           if other then
-            local state_text_6
+            local state_text_7
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1409,9 +1521,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_7
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1422,7 +1534,7 @@ do -- advance({}, line, group, g, out)
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_2
+            local draw_number_3
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1430,14 +1542,14 @@ do -- advance({}, line, group, g, out)
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_2 = drawn
+              draw_number_3 = drawn
             end
-            drawn = draw_number_2
+            drawn = draw_number_3
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1445,11 +1557,11 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1458,24 +1570,33 @@ do -- advance({}, line, group, g, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_34
+          local compose_36
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_34
+          local message = compose_36
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          if g.flags ~= '-' then
+            do -- count_turn(group, r, entry)
+              local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+              if fair then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+              end
+            end
+          end
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1499,27 +1620,27 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_18, counted_begins_19, counted_begins_20
+            local counted_begins_19, counted_begins_20, counted_begins_21
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
+            local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_6
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1527,11 +1648,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local text = state_text_5
+          local text = state_text_6
           if other then
-            local state_text_6
+            local state_text_7
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1540,9 +1661,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_7
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1564,10 +1685,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_41
+local keep_answer_43
 do -- keep_answer({ code, unpack(out) })
   local reply = { code, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_41 = reply
+  keep_answer_43 = reply
 end
-return keep_answer_41
+return keep_answer_43

@@ -29,7 +29,7 @@ while at >= 0 and at < start + most and count < limit do
     for i = 1, #texts do
       local text = count < limit and texts[i]
       if text then
-        local us, item, id = match(text, '^(%d+) %S+ %S+ %d+ ?l?[%d/]*\n'), items[first + i - 1], ids[first + i - 1]
+        local us, item, id = match(text, '^(%d+) %S+ %S+ %d+%f[ \n][^\n]*\n'), items[first + i - 1], ids[first + i - 1]
         if not us or item == us .. ' ' .. id then
           count = count + 1
           found[count] = { at + first + i - 2, match(item, '^%d+') or '', id, text }

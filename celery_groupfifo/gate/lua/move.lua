@@ -59,16 +59,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_7
+  local read_group_8
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_6
+      local group_text_7
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_6 = texts[group]
+        group_text_7 = texts[group]
       end
-      local text = group_text_6
+      local text = group_text_7
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -87,18 +87,18 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_7 = g
+    read_group_8 = g
   end
-  local g = read_group_7
+  local g = read_group_8
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_10, read_entry_11
+        local read_entry_11, read_entry_12
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -108,9 +108,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_10, read_entry_11 = entry, corrupt
+          read_entry_11, read_entry_12 = entry, corrupt
         end
-        local entry, corrupt = read_entry_10, read_entry_11
+        local entry, corrupt = read_entry_11, read_entry_12
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -278,7 +278,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_8
+        local state_text_9
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -286,11 +286,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_8 = text
+          state_text_9 = text
         end
-        local text = state_text_8
+        local text = state_text_9
         if other then
-          local state_text_9
+          local state_text_10
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -299,9 +299,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_9 = text
+            state_text_10 = text
           end
-          local other_text = state_text_9
+          local other_text = state_text_10
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -314,6 +314,8 @@ local function open_group(group)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -344,13 +346,13 @@ for i = 7, #ARGV, 3 do
   local us, id, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
   -- entry that is not the first any more has gone on by itself.
-  local text_in_line_45
+  local text_in_line_47
   do -- text_in_line(us, id)
     local us = us
-    local read_entry_17, read_entry_18
+    local read_entry_18, read_entry_19
     do -- read_entry(id)
       local text = redis_call('HGET', K_entries, id)
-      local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+      local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
       local entry, corrupt
       if group then
         entry = {
@@ -360,12 +362,12 @@ for i = 7, #ARGV, 3 do
       elseif text then
         corrupt = text
       end
-      read_entry_17, read_entry_18 = entry, corrupt
+      read_entry_18, read_entry_19 = entry, corrupt
     end
-    local entry, corrupt = read_entry_17, read_entry_18
-    text_in_line_45 = entry and entry.us == us and entry.text or corrupt
+    local entry, corrupt = read_entry_18, read_entry_19
+    text_in_line_47 = entry and entry.us == us and entry.text or corrupt
   end
-  local stands = text_in_line_45
+  local stands = text_in_line_47
   if redis_call('LINDEX', line, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
     redis_call('LPOP', line)
     if stands then
@@ -382,16 +384,16 @@ for i = 7, #ARGV, 3 do
             local after, identity = string.match(said or '', '^(%d+) (.*)$')
             if identity then
               local field = 'i ' .. group .. ' ' .. identity
-              local others_of_19
+              local others_of_20
               do -- others_of(field, id)
                 local others = ''
                 local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_19 = others
+                others_of_20 = others
               end
-              local others = others_of_19
+              local others = others_of_20
               redis_call('HDEL', K_identities, 'n ' .. id)
               if others ~= '' then
                 redis_call('HSET', K_identities, field, '-' .. others)
@@ -404,7 +406,7 @@ for i = 7, #ARGV, 3 do
               end
             end
           end
-          local holder_of_21
+          local holder_of_22
           do -- holder_of(new, into, identity)
             local group, g = new, into
             local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
@@ -415,11 +417,11 @@ for i = 7, #ARGV, 3 do
               where = 'e'
             else
               for name in string.gmatch(names or '', '%S+') do
-                local read_entry_12
+                local read_entry_13
                 do -- read_entry(name)
                   local id = name
                   local text = redis_call('HGET', K_entries, id)
-                  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+                  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
                   local entry, corrupt
                   if group then
                     entry = {
@@ -429,23 +431,23 @@ for i = 7, #ARGV, 3 do
                   elseif text then
                     corrupt = text
                   end
-                  read_entry_12 = entry
+                  read_entry_13 = entry
                 end
-                local entry = read_entry_12
+                local entry = read_entry_13
                 if entry and entry.group == group then -- else it was set aside
                   found, where = name, record_of(g, name) and 'a' or 'p'
                 end
               end
             end
-            holder_of_21 = found
+            holder_of_22 = found
           end
-          local holder = holder_of_21
+          local holder = holder_of_22
           if not holder then
             do -- claim(new, into, identity, after, id)
               local group, g, name = new, into, id
               local field = 'i ' .. group .. ' ' .. identity
               local alive = ''
-              local others_of_20
+              local others_of_21
               do -- others_of(field, name)
                 local id = name
                 local others = ''
@@ -453,9 +455,9 @@ for i = 7, #ARGV, 3 do
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_20 = others
+                others_of_21 = others
               end
-              local others = others_of_20
+              local others = others_of_21
               for other in string.gmatch(others, '%S+') do
                 alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
               end
@@ -467,7 +469,7 @@ for i = 7, #ARGV, 3 do
                 end
                 do -- write_group(group, g)
                   local other, other_g = nil, nil
-                  local state_text_8
+                  local state_text_9
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -475,11 +477,11 @@ for i = 7, #ARGV, 3 do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_8 = text
+                    state_text_9 = text
                   end
-                  local text = state_text_8
+                  local text = state_text_9
                   if other then
-                    local state_text_9
+                    local state_text_10
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -488,9 +490,9 @@ for i = 7, #ARGV, 3 do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_9 = text
+                      state_text_10 = text
                     end
-                    local other_text = state_text_9
+                    local other_text = state_text_10
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -512,12 +514,12 @@ for i = 7, #ARGV, 3 do
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_42, take_head_43
+  local take_head_44, take_head_45
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_39, take_follower_40
+      local take_follower_41, take_follower_42
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -525,11 +527,11 @@ do -- advance({}, line, group, g, out)
           free = free and r.stop == 'f'
         end
         while free and g[1] and not head do
-          local read_entry_13, read_entry_14
+          local read_entry_14, read_entry_15
           do -- read_entry(g[1].id)
             local id = g[1].id
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -539,9 +541,9 @@ do -- advance({}, line, group, g, out)
             elseif text then
               corrupt = text
             end
-            read_entry_13, read_entry_14 = entry, corrupt
+            read_entry_14, read_entry_15 = entry, corrupt
           end
-          local found, corrupt = read_entry_13, read_entry_14
+          local found, corrupt = read_entry_14, read_entry_15
           if found then
             head, entry = g[1], found
             head.stop = '-'
@@ -552,28 +554,28 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_39, take_follower_40 = head, entry
+        take_follower_41, take_follower_42 = head, entry
       end
-      head, entry = take_follower_39, take_follower_40
+      head, entry = take_follower_41, take_follower_42
     end
     local others = #g
-    local has_room_35
+    local has_room_36
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_35 = room
+      has_room_36 = room
     end
-    local is_free = has_room_35
+    local is_free = has_room_36
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_15, read_entry_16
+      local read_entry_16, read_entry_17
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
-        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then
           entry = {
@@ -583,26 +585,26 @@ do -- advance({}, line, group, g, out)
         elseif text then
           corrupt = text
         end
-        read_entry_15, read_entry_16 = entry, corrupt
+        read_entry_16, read_entry_17 = entry, corrupt
       end
-      entry, corrupt = read_entry_15, read_entry_16
+      entry, corrupt = read_entry_16, read_entry_17
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_41
+        local is_left_behind_43
         do -- is_left_behind(id)
-          local stands_for_32, stands_for_33
+          local stands_for_33, stands_for_34
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_32, stands_for_33 = of, name
+            stands_for_33, stands_for_34 = of, name
           end
-          local _, name = stands_for_32, stands_for_33
+          local _, name = stands_for_33, stands_for_34
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_41 = name and not said or said == '!'
+          is_left_behind_43 = name and not said or said == '!'
         end
-        left = is_left_behind_41
+        left = is_left_behind_43
       end
       if left then
         do -- remove_left(id)
@@ -617,14 +619,15 @@ do -- advance({}, line, group, g, out)
       elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_36
+          local may_join_37
           do -- may_join(group, g, entry, others)
-            local limits_of_28
+            local limits_of_29
             do -- limits_of(group, g, entry)
+              local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
-              for _, text in ipairs({ entry.limits, set }) do
-                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              for _, text in ipairs({ own, set }) do
+                local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                 if starts and starts ~= '0' then
                   limits.starts, limits.window = tonumber(starts), tonumber(window)
                 end
@@ -632,12 +635,12 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_28 = limits
+              limits_of_29 = limits
             end
-            local limits = limits_of_28
-            may_join_36 = (limits.together or 1) > others
+            local limits = limits_of_29
+            may_join_37 = (limits.together or 1) > others
           end
-          fits = may_join_36
+          fits = may_join_37
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -680,7 +683,7 @@ do -- advance({}, line, group, g, out)
             end
             do -- write_group(of, g)
               local group, other, other_g = of, nil, nil
-              local state_text_8
+              local state_text_9
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -688,11 +691,11 @@ do -- advance({}, line, group, g, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_8 = text
+                state_text_9 = text
               end
-              local text = state_text_8
+              local text = state_text_9
               if other then
-                local state_text_9
+                local state_text_10
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -701,9 +704,9 @@ do -- advance({}, line, group, g, out)
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_9 = text
+                  state_text_10 = text
                 end
-                local other_text = state_text_9
+                local other_text = state_text_10
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -818,22 +821,23 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_42, take_head_43 = head, entry
+    take_head_44, take_head_45 = head, entry
   end
-  local head, entry = take_head_42, take_head_43
+  local head, entry = take_head_44, take_head_45
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_37
+        local hold_back_38
         do -- hold_back(group, g, r, entry)
-          local limits_of_29
+          local limits_of_30
           do -- limits_of(group, g, entry)
+            local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
-            for _, text in ipairs({ entry.limits, set }) do
-              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+            for _, text in ipairs({ own, set }) do
+              local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
               if starts and starts ~= '0' then
                 limits.starts, limits.window = tonumber(starts), tonumber(window)
               end
@@ -841,9 +845,9 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_29 = limits
+            limits_of_30 = limits
           end
-          local limits = limits_of_29
+          local limits = limits_of_30
           local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -860,18 +864,18 @@ do -- advance({}, line, group, g, out)
             end
           end
           if has_flag(g, 'k') then
-            local await_places_34
+            local await_places_35
             do -- await_places(r, entry)
-              local stands_for_30, stands_for_31
+              local stands_for_31, stands_for_32
               do -- stands_for(r.id)
                 local id = r.id
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_30, stands_for_31 = of, name
+                stands_for_31, stands_for_32 = of, name
               end
-              local of, name = stands_for_30, stands_for_31
+              local of, name = stands_for_31, stands_for_32
               local free_at
               if of then
                 free_at = now_ms() + FAR
@@ -898,21 +902,21 @@ do -- advance({}, line, group, g, out)
                 r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               end
-              await_places_34 = free_at
+              await_places_35 = free_at
             end
-            awaits = await_places_34
+            awaits = await_places_35
           end
           if limits.starts and not awaits then
-            local counted_begins_25, counted_begins_26, counted_begins_27
+            local counted_begins_26, counted_begins_27, counted_begins_28
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+            local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -947,7 +951,7 @@ do -- advance({}, line, group, g, out)
             local oldest = within[#within - limits.starts + 1]
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
-          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
           if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
@@ -956,14 +960,63 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_37 = free_at or awaits
+          hold_back_38 = free_at or awaits
         end
-        held = hold_back_37
+        held = hold_back_38
+        if not held then
+          local take_turn_39
+          do -- take_turn(group, g, r, entry)
+            local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+            local waits = false
+            if fair then
+              if not has_flag(g, 'f') then
+                do -- add_mark(g, 'f')
+                  local letter = 'f'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+              end
+              local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+              if r.release ~= '' then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+              end
+              local of = entry.queue .. ' ' .. fair
+              local before = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+              local out = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+              waits = not keeps and (before > 0 or out >= tonumber(weight))
+              if waits then
+                local draw_number_5
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_5 = drawn
+                end
+                local number = draw_number_5
+                r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                if before == 0 then
+                  do -- look_later(of)
+                    redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                  end
+                end
+              end
+            end
+            take_turn_39 = waits
+          end
+          held = take_turn_39
+        end
       end
       if held then
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_8
+          local state_text_9
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -971,11 +1024,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_9 = text
           end
-          local text = state_text_8
+          local text = state_text_9
           if other then
-            local state_text_9
+            local state_text_10
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -984,9 +1037,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_9 = text
+              state_text_10 = text
             end
-            local other_text = state_text_9
+            local other_text = state_text_10
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -997,7 +1050,7 @@ do -- advance({}, line, group, g, out)
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_5
+            local draw_number_6
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1005,14 +1058,14 @@ do -- advance({}, line, group, g, out)
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_5 = drawn
+              draw_number_6 = drawn
             end
-            drawn = draw_number_5
+            drawn = draw_number_6
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_8
+            local state_text_9
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1020,11 +1073,11 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_9 = text
             end
-            local text = state_text_8
+            local text = state_text_9
             if other then
-              local state_text_9
+              local state_text_10
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1033,24 +1086,33 @@ do -- advance({}, line, group, g, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_9 = text
+                state_text_10 = text
               end
-              local other_text = state_text_9
+              local other_text = state_text_10
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_38
+          local compose_40
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_40 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_38
+          local message = compose_40
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          if g.flags ~= '-' then
+            do -- count_turn(group, r, entry)
+              local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+              if fair then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+              end
+            end
+          end
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1074,27 +1136,27 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_22, counted_begins_23, counted_begins_24
+            local counted_begins_23, counted_begins_24, counted_begins_25
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
+            local _, _, window = counted_begins_23, counted_begins_24, counted_begins_25
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_8
+          local state_text_9
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1102,11 +1164,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_9 = text
           end
-          local text = state_text_8
+          local text = state_text_9
           if other then
-            local state_text_9
+            local state_text_10
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1115,9 +1177,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_9 = text
+              state_text_10 = text
             end
-            local other_text = state_text_9
+            local other_text = state_text_10
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1129,12 +1191,12 @@ do -- advance({}, line, group, g, out)
 end
 do -- advance({}, new_line, new, into, out)
   local lists, line, group, g = {}, new_line, new, into
-  local take_head_42, take_head_43
+  local take_head_44, take_head_45
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_39, take_follower_40
+      local take_follower_41, take_follower_42
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -1142,11 +1204,11 @@ do -- advance({}, new_line, new, into, out)
           free = free and r.stop == 'f'
         end
         while free and g[1] and not head do
-          local read_entry_13, read_entry_14
+          local read_entry_14, read_entry_15
           do -- read_entry(g[1].id)
             local id = g[1].id
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -1156,9 +1218,9 @@ do -- advance({}, new_line, new, into, out)
             elseif text then
               corrupt = text
             end
-            read_entry_13, read_entry_14 = entry, corrupt
+            read_entry_14, read_entry_15 = entry, corrupt
           end
-          local found, corrupt = read_entry_13, read_entry_14
+          local found, corrupt = read_entry_14, read_entry_15
           if found then
             head, entry = g[1], found
             head.stop = '-'
@@ -1169,28 +1231,28 @@ do -- advance({}, new_line, new, into, out)
             table.remove(g, 1)
           end
         end
-        take_follower_39, take_follower_40 = head, entry
+        take_follower_41, take_follower_42 = head, entry
       end
-      head, entry = take_follower_39, take_follower_40
+      head, entry = take_follower_41, take_follower_42
     end
     local others = #g
-    local has_room_35
+    local has_room_36
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_35 = room
+      has_room_36 = room
     end
-    local is_free = has_room_35
+    local is_free = has_room_36
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_15, read_entry_16
+      local read_entry_16, read_entry_17
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
-        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then
           entry = {
@@ -1200,26 +1262,26 @@ do -- advance({}, new_line, new, into, out)
         elseif text then
           corrupt = text
         end
-        read_entry_15, read_entry_16 = entry, corrupt
+        read_entry_16, read_entry_17 = entry, corrupt
       end
-      entry, corrupt = read_entry_15, read_entry_16
+      entry, corrupt = read_entry_16, read_entry_17
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_41
+        local is_left_behind_43
         do -- is_left_behind(id)
-          local stands_for_32, stands_for_33
+          local stands_for_33, stands_for_34
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_32, stands_for_33 = of, name
+            stands_for_33, stands_for_34 = of, name
           end
-          local _, name = stands_for_32, stands_for_33
+          local _, name = stands_for_33, stands_for_34
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_41 = name and not said or said == '!'
+          is_left_behind_43 = name and not said or said == '!'
         end
-        left = is_left_behind_41
+        left = is_left_behind_43
       end
       if left then
         do -- remove_left(id)
@@ -1234,14 +1296,15 @@ do -- advance({}, new_line, new, into, out)
       elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_36
+          local may_join_37
           do -- may_join(group, g, entry, others)
-            local limits_of_28
+            local limits_of_29
             do -- limits_of(group, g, entry)
+              local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
-              for _, text in ipairs({ entry.limits, set }) do
-                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              for _, text in ipairs({ own, set }) do
+                local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                 if starts and starts ~= '0' then
                   limits.starts, limits.window = tonumber(starts), tonumber(window)
                 end
@@ -1249,12 +1312,12 @@ do -- advance({}, new_line, new, into, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_28 = limits
+              limits_of_29 = limits
             end
-            local limits = limits_of_28
-            may_join_36 = (limits.together or 1) > others
+            local limits = limits_of_29
+            may_join_37 = (limits.together or 1) > others
           end
-          fits = may_join_36
+          fits = may_join_37
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -1297,7 +1360,7 @@ do -- advance({}, new_line, new, into, out)
             end
             do -- write_group(of, g)
               local group, other, other_g = of, nil, nil
-              local state_text_8
+              local state_text_9
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1305,11 +1368,11 @@ do -- advance({}, new_line, new, into, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_8 = text
+                state_text_9 = text
               end
-              local text = state_text_8
+              local text = state_text_9
               if other then
-                local state_text_9
+                local state_text_10
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1318,9 +1381,9 @@ do -- advance({}, new_line, new, into, out)
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_9 = text
+                  state_text_10 = text
                 end
-                local other_text = state_text_9
+                local other_text = state_text_10
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -1435,22 +1498,23 @@ do -- advance({}, new_line, new, into, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_42, take_head_43 = head, entry
+    take_head_44, take_head_45 = head, entry
   end
-  local head, entry = take_head_42, take_head_43
+  local head, entry = take_head_44, take_head_45
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_37
+        local hold_back_38
         do -- hold_back(group, g, r, entry)
-          local limits_of_29
+          local limits_of_30
           do -- limits_of(group, g, entry)
+            local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
-            for _, text in ipairs({ entry.limits, set }) do
-              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+            for _, text in ipairs({ own, set }) do
+              local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
               if starts and starts ~= '0' then
                 limits.starts, limits.window = tonumber(starts), tonumber(window)
               end
@@ -1458,9 +1522,9 @@ do -- advance({}, new_line, new, into, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_29 = limits
+            limits_of_30 = limits
           end
-          local limits = limits_of_29
+          local limits = limits_of_30
           local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -1477,18 +1541,18 @@ do -- advance({}, new_line, new, into, out)
             end
           end
           if has_flag(g, 'k') then
-            local await_places_34
+            local await_places_35
             do -- await_places(r, entry)
-              local stands_for_30, stands_for_31
+              local stands_for_31, stands_for_32
               do -- stands_for(r.id)
                 local id = r.id
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_30, stands_for_31 = of, name
+                stands_for_31, stands_for_32 = of, name
               end
-              local of, name = stands_for_30, stands_for_31
+              local of, name = stands_for_31, stands_for_32
               local free_at
               if of then
                 free_at = now_ms() + FAR
@@ -1515,21 +1579,21 @@ do -- advance({}, new_line, new, into, out)
                 r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               end
-              await_places_34 = free_at
+              await_places_35 = free_at
             end
-            awaits = await_places_34
+            awaits = await_places_35
           end
           if limits.starts and not awaits then
-            local counted_begins_25, counted_begins_26, counted_begins_27
+            local counted_begins_26, counted_begins_27, counted_begins_28
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+            local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -1564,7 +1628,7 @@ do -- advance({}, new_line, new, into, out)
             local oldest = within[#within - limits.starts + 1]
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
-          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
           if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
@@ -1573,14 +1637,63 @@ do -- advance({}, new_line, new, into, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_37 = free_at or awaits
+          hold_back_38 = free_at or awaits
         end
-        held = hold_back_37
+        held = hold_back_38
+        if not held then
+          local take_turn_39
+          do -- take_turn(group, g, r, entry)
+            local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+            local waits = false
+            if fair then
+              if not has_flag(g, 'f') then
+                do -- add_mark(g, 'f')
+                  local letter = 'f'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+              end
+              local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+              if r.release ~= '' then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+              end
+              local of = entry.queue .. ' ' .. fair
+              local before = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+              local out = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+              waits = not keeps and (before > 0 or out >= tonumber(weight))
+              if waits then
+                local draw_number_5
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_5 = drawn
+                end
+                local number = draw_number_5
+                r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                if before == 0 then
+                  do -- look_later(of)
+                    redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                  end
+                end
+              end
+            end
+            take_turn_39 = waits
+          end
+          held = take_turn_39
+        end
       end
       if held then
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_8
+          local state_text_9
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1588,11 +1701,11 @@ do -- advance({}, new_line, new, into, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_9 = text
           end
-          local text = state_text_8
+          local text = state_text_9
           if other then
-            local state_text_9
+            local state_text_10
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1601,9 +1714,9 @@ do -- advance({}, new_line, new, into, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_9 = text
+              state_text_10 = text
             end
-            local other_text = state_text_9
+            local other_text = state_text_10
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1614,7 +1727,7 @@ do -- advance({}, new_line, new, into, out)
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_5
+            local draw_number_6
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1622,14 +1735,14 @@ do -- advance({}, new_line, new, into, out)
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_5 = drawn
+              draw_number_6 = drawn
             end
-            drawn = draw_number_5
+            drawn = draw_number_6
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_8
+            local state_text_9
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1637,11 +1750,11 @@ do -- advance({}, new_line, new, into, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_9 = text
             end
-            local text = state_text_8
+            local text = state_text_9
             if other then
-              local state_text_9
+              local state_text_10
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1650,24 +1763,33 @@ do -- advance({}, new_line, new, into, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_9 = text
+                state_text_10 = text
               end
-              local other_text = state_text_9
+              local other_text = state_text_10
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_38
+          local compose_40
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_40 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_38
+          local message = compose_40
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          if g.flags ~= '-' then
+            do -- count_turn(group, r, entry)
+              local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+              if fair then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+              end
+            end
+          end
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1691,27 +1813,27 @@ do -- advance({}, new_line, new, into, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_22, counted_begins_23, counted_begins_24
+            local counted_begins_23, counted_begins_24, counted_begins_25
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
+            local _, _, window = counted_begins_23, counted_begins_24, counted_begins_25
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_8
+          local state_text_9
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1719,11 +1841,11 @@ do -- advance({}, new_line, new, into, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_9 = text
           end
-          local text = state_text_8
+          local text = state_text_9
           if other then
-            local state_text_9
+            local state_text_10
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1732,9 +1854,9 @@ do -- advance({}, new_line, new, into, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_9 = text
+              state_text_10 = text
             end
-            local other_text = state_text_9
+            local other_text = state_text_10
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1753,10 +1875,10 @@ if moved > 0 then
     end
   end
 end
-local keep_answer_44
+local keep_answer_46
 do -- keep_answer({ moved, unpack(out) })
   local reply = { moved, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_44 = reply
+  keep_answer_46 = reply
 end
-return keep_answer_44
+return keep_answer_46

@@ -84,7 +84,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -339,6 +339,8 @@ local function limits_text(said)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -358,14 +360,14 @@ local us, busy, limits = K_us_text, is_busy(group), limits_text(ARGV[14])
 local g = (most or identity or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
-local name_call_56, name_call_57, name_call_58
+local name_call_58, name_call_59, name_call_60
 do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replaces)
   local id, latest = ARGV[3], ARGV[17]
   local name, holder, where = id, nil, nil
   local asks = identity or g and replaces ~= '1' and has_flag(g, 'i')
   local done = asks and redis_call('GET', producer)
   if asks and (not done or (tonumber(done) or 1e15) < tonumber(number)) then -- else it is a repetition
-    local holder_of_53, holder_of_54
+    local holder_of_55, holder_of_56
     do -- holder_of(group, g, identity or ';' .. id)
       local identity = identity or ';' .. id
       local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
@@ -382,11 +384,11 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
           end
         end
       end
-      holder_of_53, holder_of_54 = found, where
+      holder_of_55, holder_of_56 = found, where
     end
-    holder, where = holder_of_53, holder_of_54
+    holder, where = holder_of_55, holder_of_56
     if latest == '1' and where ~= 'p' then
-      local free_name_55
+      local free_name_57
       do -- free_name(g, id)
         local name, free = id, nil
         for _ = 1, TAKEN do
@@ -398,9 +400,9 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
           end
           name = name .. ';r'
         end
-        free_name_55 = free
+        free_name_57 = free
       end
-      name = free_name_55
+      name = free_name_57
       if name then
         holder = nil
       else
@@ -411,9 +413,9 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
       holder = nil
     end
   end
-  name_call_56, name_call_57, name_call_58 = name, holder, where
+  name_call_58, name_call_59, name_call_60 = name, holder, where
 end
-local id, holder, where = name_call_56, name_call_57, name_call_58
+local id, holder, where = name_call_58, name_call_59, name_call_60
 if holder then
   return { -1, holder, where }
 end
@@ -423,25 +425,25 @@ local joins = delay <= 0 and not refused
 local first = joins and redis_call('RPUSHX', line, us .. ' ' .. id) == 0
 local known = refused and redis_call('HEXISTS', K_entries, id) == 1
   or not refused and redis_call('HSETNX', K_entries, id, text) == 0
-local keep_number_19, keep_number_20
+local keep_number_20, keep_number_21
 do -- keep_number(producer, number, keep)
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
   local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
   if repeated then
     redis_call('SET', producer, last, 'PX', keep)
   end
-  keep_number_19, keep_number_20 = last, repeated
+  keep_number_20, keep_number_21 = last, repeated
 end
-local last, repeated = keep_number_19, keep_number_20
+local last, repeated = keep_number_20, keep_number_21
 
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
 if drops then
-  local make_room_51, make_room_52
+  local make_room_53, make_room_54
   do -- make_room(line, group, g, id, text, delay, out, producer, number, keep)
     local id, text = id, text
     local refused, first = -3, nil
-    local drop_oldest_49, drop_oldest_50
+    local drop_oldest_51, drop_oldest_52
     do -- drop_oldest(line, group, g)
       local id, text, several
       for _ = 1, WALK do
@@ -462,16 +464,16 @@ if drops then
               local after, identity = string.match(said or '', '^(%d+) (.*)$')
               if identity then
                 local field = 'i ' .. group .. ' ' .. identity
-                local others_of_41
+                local others_of_43
                 do -- others_of(field, id)
                   local others = ''
                   local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                   for name in string.gmatch(names or '', '%S+') do
                     others = others .. (name == id and '' or ' ' .. name)
                   end
-                  others_of_41 = others
+                  others_of_43 = others
                 end
-                local others = others_of_41
+                local others = others_of_43
                 redis_call('HDEL', K_identities, 'n ' .. id)
                 if others ~= '' then
                   redis_call('HSET', K_identities, field, '-' .. others)
@@ -605,31 +607,31 @@ if drops then
           redis_call('HSET', K_groups, group, text)
         end
       end
-      drop_oldest_49, drop_oldest_50 = text and id, text
+      drop_oldest_51, drop_oldest_52 = text and id, text
     end
-    out[1], out[2] = drop_oldest_49, drop_oldest_50
+    out[1], out[2] = drop_oldest_51, drop_oldest_52
     if out[1] then
       redis_call('HSET', K_entries, id, text)
       refused, first = nil, delay <= 0 and redis_call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
     end
     redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
-    make_room_51, make_room_52 = refused, first
+    make_room_53, make_room_54 = refused, first
   end
-  refused, first = make_room_51, make_room_52
+  refused, first = make_room_53, make_room_54
 end
 if known and not repeated then
-  local name_replacement_46, name_replacement_47, name_replacement_48
+  local name_replacement_48, name_replacement_49, name_replacement_50
   do -- name_replacement(id, group, replaces)
-    local find_record_13, find_record_14, find_record_15
+    local find_record_14, find_record_15, find_record_16
     do -- find_record(id)
       local entry, found, g = read_entry(id), nil, nil
       if entry then
         g = open_group(entry.group)
         found = record_of(g, id)
       end
-      find_record_13, find_record_14, find_record_15 = found, entry and entry.group, g
+      find_record_14, find_record_15, find_record_16 = found, entry and entry.group, g
     end
-    local r, of, g = find_record_13, find_record_14, find_record_15
+    local r, of, g = find_record_14, find_record_15, find_record_16
     local name, found = replaces == '1' and r and r.state == 'r' and id, nil
     for _ = 1, NAMES do
       if not name or r and r.state == 'r' and of == group then
@@ -640,7 +642,7 @@ if known and not repeated then
         break
       end
       name = name .. ';r'
-      local find_record_16, find_record_17, find_record_18
+      local find_record_17, find_record_18, find_record_19
       do -- find_record(name)
         local id = name
         local entry, found, g = read_entry(id), nil, nil
@@ -648,13 +650,13 @@ if known and not repeated then
           g = open_group(entry.group)
           found = record_of(g, id)
         end
-        find_record_16, find_record_17, find_record_18 = found, entry and entry.group, g
+        find_record_17, find_record_18, find_record_19 = found, entry and entry.group, g
       end
-      r, of, g = find_record_16, find_record_17, find_record_18
+      r, of, g = find_record_17, find_record_18, find_record_19
     end
-    name_replacement_46, name_replacement_47, name_replacement_48 = found, r, g
+    name_replacement_48, name_replacement_49, name_replacement_50 = found, r, g
   end
-  name, r, g = name_replacement_46, name_replacement_47, name_replacement_48
+  name, r, g = name_replacement_48, name_replacement_49, name_replacement_50
 end
 if (known or repeated) and joins and not first then
   redis_call('RPOP', line) -- it has, or had, its place already
@@ -670,15 +672,15 @@ if repeated then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_38
+          local compose_40
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_40 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_38
+          local message = compose_40
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -698,7 +700,7 @@ elseif known and not name or refused and not r then
 elseif r then
   do -- store_continuation(group, r, queue, cut, message, delay)
     local text = redis_call('HGET', K_entries, r.id) or ''
-    local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+( ?l?[%d/]*)\n')
+    local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+([^\n]*)\n')
     local head = table.concat({ parked or K_us_text, group, queue, cut }, ' ') .. (limits or '')
     redis_call('HSET', K_entries, r.id, head .. '\n' .. message)
     r.due = digits(now_ms() + delay)
@@ -746,7 +748,7 @@ do -- claim_new(group, g, identity, ARGV[16], ARGV[17], ARGV[3], id)
     do -- claim(group, g, identity, after, name)
       local field = 'i ' .. group .. ' ' .. identity
       local alive = ''
-      local others_of_42
+      local others_of_44
       do -- others_of(field, name)
         local id = name
         local others = ''
@@ -754,9 +756,9 @@ do -- claim_new(group, g, identity, ARGV[16], ARGV[17], ARGV[3], id)
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_42 = others
+        others_of_44 = others
       end
-      local others = others_of_42
+      local others = others_of_44
       for other in string.gmatch(others, '%S+') do
         alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
       end
@@ -882,27 +884,28 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
       us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
       at = #text - length + 1,
     }
-    local new_record_7
+    local new_record_8
     do -- new_record(id, queue)
-      new_record_7 = {
+      new_record_8 = {
         state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
         call = '-', queue = queue,
       }
     end
-    local head = new_record_7
+    local head = new_record_8
     g[1] = head
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_36
+        local hold_back_37
         do -- hold_back(group, g, r, entry)
-          local limits_of_28
+          local limits_of_29
           do -- limits_of(group, g, entry)
+            local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
-            for _, text in ipairs({ entry.limits, set }) do
-              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+            for _, text in ipairs({ own, set }) do
+              local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
               if starts and starts ~= '0' then
                 limits.starts, limits.window = tonumber(starts), tonumber(window)
               end
@@ -910,9 +913,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
                 limits.together = tonumber(together)
               end
             end
-            limits_of_28 = limits
+            limits_of_29 = limits
           end
-          local limits = limits_of_28
+          local limits = limits_of_29
           local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -929,18 +932,18 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             end
           end
           if has_flag(g, 'k') then
-            local await_places_33
+            local await_places_34
             do -- await_places(r, entry)
-              local stands_for_29, stands_for_30
+              local stands_for_30, stands_for_31
               do -- stands_for(r.id)
                 local id = r.id
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_29, stands_for_30 = of, name
+                stands_for_30, stands_for_31 = of, name
               end
-              local of, name = stands_for_29, stands_for_30
+              local of, name = stands_for_30, stands_for_31
               local free_at
               if of then
                 free_at = now_ms() + FAR
@@ -967,21 +970,21 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
                 r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               end
-              await_places_33 = free_at
+              await_places_34 = free_at
             end
-            awaits = await_places_33
+            awaits = await_places_34
           end
           if limits.starts and not awaits then
-            local counted_begins_24, counted_begins_25, counted_begins_26
+            local counted_begins_25, counted_begins_26, counted_begins_27
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_24, counted_begins_25, counted_begins_26
+            local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -1016,7 +1019,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             local oldest = within[#within - limits.starts + 1]
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
-          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
           if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
@@ -1025,9 +1028,58 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_36 = free_at or awaits
+          hold_back_37 = free_at or awaits
         end
-        held = hold_back_36
+        held = hold_back_37
+        if not held then
+          local take_turn_38
+          do -- take_turn(group, g, r, entry)
+            local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+            local waits = false
+            if fair then
+              if not has_flag(g, 'f') then
+                do -- add_mark(g, 'f')
+                  local letter = 'f'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+              end
+              local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+              if r.release ~= '' then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+              end
+              local of = entry.queue .. ' ' .. fair
+              local before = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+              local out = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+              waits = not keeps and (before > 0 or out >= tonumber(weight))
+              if waits then
+                local draw_number_6
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_6 = drawn
+                end
+                local number = draw_number_6
+                r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                if before == 0 then
+                  do -- look_later(of)
+                    redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                  end
+                end
+              end
+            end
+            take_turn_38 = waits
+          end
+          held = take_turn_38
+        end
       end
       if held then
         do -- write_group(group, g)
@@ -1066,7 +1118,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_6
+            local draw_number_7
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1074,9 +1126,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_6 = drawn
+              draw_number_7 = drawn
             end
-            drawn = draw_number_6
+            drawn = draw_number_7
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -1110,16 +1162,25 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_37
+          local compose_39
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_37
+          local message = compose_39
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          if g.flags ~= '-' then
+            do -- count_turn(group, r, entry)
+              local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+              if fair then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+              end
+            end
+          end
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1131,7 +1192,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
         end
       end
     end
-    if head.state == 'h' then -- no worker knows of it
+    if head.due ~= '-' then -- no worker knows of it
       do -- ring(wake)
         redis_call('LPUSH', wake, K_us_text)
         redis_call('LTRIM', wake, 0, 0)
@@ -1145,11 +1206,11 @@ else
   end
   if not busy and (#g == 0 or has_flag(g, 'n')) then
     do -- advance(lists, line, group, g, out)
-      local take_head_44, take_head_45
+      local take_head_46, take_head_47
       do -- take_head(line, group, g)
         local head, entry, corrupt
         if g[1] then
-          local take_follower_39, take_follower_40
+          local take_follower_41, take_follower_42
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -1168,20 +1229,20 @@ else
                 table.remove(g, 1)
               end
             end
-            take_follower_39, take_follower_40 = head, entry
+            take_follower_41, take_follower_42 = head, entry
           end
-          head, entry = take_follower_39, take_follower_40
+          head, entry = take_follower_41, take_follower_42
         end
         local others = #g
-        local has_room_34
+        local has_room_35
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_34 = room
+          has_room_35 = room
         end
-        local is_free = has_room_34
+        local is_free = has_room_35
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
@@ -1189,21 +1250,21 @@ else
           entry, corrupt = read_entry(id)
           local stands, left = entry and entry.us == string.sub(item, 1, 16), false
           if stands and has_flag(g, 'k') then
-            local is_left_behind_43
+            local is_left_behind_45
             do -- is_left_behind(id)
-              local stands_for_31, stands_for_32
+              local stands_for_32, stands_for_33
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_31, stands_for_32 = of, name
+                stands_for_32, stands_for_33 = of, name
               end
-              local _, name = stands_for_31, stands_for_32
+              local _, name = stands_for_32, stands_for_33
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_43 = name and not said or said == '!'
+              is_left_behind_45 = name and not said or said == '!'
             end
-            left = is_left_behind_43
+            left = is_left_behind_45
           end
           if left then
             do -- remove_left(id)
@@ -1218,14 +1279,15 @@ else
           elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_35
+              local may_join_36
               do -- may_join(group, g, entry, others)
-                local limits_of_27
+                local limits_of_28
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -1233,25 +1295,25 @@ else
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_27 = limits
+                  limits_of_28 = limits
                 end
-                local limits = limits_of_27
-                may_join_35 = (limits.together or 1) > others
+                local limits = limits_of_28
+                may_join_36 = (limits.together or 1) > others
               end
-              fits = may_join_35
+              fits = may_join_36
             end
             if not fits then
               redis_call('LPUSH', line, item)
             else
-              local new_record_8
+              local new_record_9
               do -- new_record(id, entry.queue)
                 local queue = entry.queue
-                new_record_8 = {
+                new_record_9 = {
                   state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                   call = '-', queue = queue,
                 }
               end
-              head = new_record_8
+              head = new_record_9
               g[others + 1] = head
             end
             break
@@ -1412,29 +1474,30 @@ else
         g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
         g.drained = not head and has_flag(g, 'd')
         if g.drained then
-          local depth_of_9
+          local depth_of_10
           do -- depth_of(line, g)
-            depth_of_9 = redis_call('LLEN', line) - g.empty + g.aside + #g
+            depth_of_10 = redis_call('LLEN', line) - g.empty + g.aside + #g
           end
-          local depth = depth_of_9
+          local depth = depth_of_10
           g.drained = depth <= 0
         end
-        take_head_44, take_head_45 = head, entry
+        take_head_46, take_head_47 = head, entry
       end
-      local head, entry = take_head_44, take_head_45
+      local head, entry = take_head_46, take_head_47
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_36
+            local hold_back_37
             do -- hold_back(group, g, r, entry)
-              local limits_of_28
+              local limits_of_29
               do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
-                for _, text in ipairs({ entry.limits, set }) do
-                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                   if starts and starts ~= '0' then
                     limits.starts, limits.window = tonumber(starts), tonumber(window)
                   end
@@ -1442,9 +1505,9 @@ else
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_28 = limits
+                limits_of_29 = limits
               end
-              local limits = limits_of_28
+              local limits = limits_of_29
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -1461,18 +1524,18 @@ else
                 end
               end
               if has_flag(g, 'k') then
-                local await_places_33
+                local await_places_34
                 do -- await_places(r, entry)
-                  local stands_for_29, stands_for_30
+                  local stands_for_30, stands_for_31
                   do -- stands_for(r.id)
                     local id = r.id
                     local of, name
                     if string.find(id, ';k', 1, true) then
                       of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                     end
-                    stands_for_29, stands_for_30 = of, name
+                    stands_for_30, stands_for_31 = of, name
                   end
-                  local of, name = stands_for_29, stands_for_30
+                  local of, name = stands_for_30, stands_for_31
                   local free_at
                   if of then
                     free_at = now_ms() + FAR
@@ -1499,21 +1562,21 @@ else
                     r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   end
-                  await_places_33 = free_at
+                  await_places_34 = free_at
                 end
-                awaits = await_places_33
+                awaits = await_places_34
               end
               if limits.starts and not awaits then
-                local counted_begins_24, counted_begins_25, counted_begins_26
+                local counted_begins_25, counted_begins_26, counted_begins_27
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_24, counted_begins_25, counted_begins_26
+                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -1548,7 +1611,7 @@ else
                 local oldest = within[#within - limits.starts + 1]
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
-              local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+              local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
               if due > now_ms() and not awaits then
                 free_at = math.max(free_at or 0, due)
               end
@@ -1557,9 +1620,58 @@ else
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_36 = free_at or awaits
+              hold_back_37 = free_at or awaits
             end
-            held = hold_back_36
+            held = hold_back_37
+            if not held then
+              local take_turn_38
+              do -- take_turn(group, g, r, entry)
+                local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                local waits = false
+                if fair then
+                  if not has_flag(g, 'f') then
+                    do -- add_mark(g, 'f')
+                      local letter = 'f'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                  if r.release ~= '' then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                  end
+                  local of = entry.queue .. ' ' .. fair
+                  local before = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                  local out = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                  waits = not keeps and (before > 0 or out >= tonumber(weight))
+                  if waits then
+                    local draw_number_6
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_6 = drawn
+                    end
+                    local number = draw_number_6
+                    r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                    r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                    redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if before == 0 then
+                      do -- look_later(of)
+                        redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                      end
+                    end
+                  end
+                end
+                take_turn_38 = waits
+              end
+              held = take_turn_38
+            end
           end
           if held then
             do -- write_group(group, g)
@@ -1598,7 +1710,7 @@ else
               local drawn, other, other_g = nil, nil, nil
               local queue = entry.queue
               if not drawn then
-                local draw_number_6
+                local draw_number_7
                 do -- draw_number()
                   local drawn = K_us_text
                   local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1606,9 +1718,9 @@ else
                     drawn = string.format('%.0f', last + 1)
                     redis_call('SET', K_fence, drawn)
                   end
-                  draw_number_6 = drawn
+                  draw_number_7 = drawn
                 end
-                drawn = draw_number_6
+                drawn = draw_number_7
               end
               r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
               r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -1642,16 +1754,25 @@ else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_37
+              local compose_39
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_37
+              local message = compose_39
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              if g.flags ~= '-' then
+                do -- count_turn(group, r, entry)
+                  local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                  if fair then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                  end
+                end
+              end
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
               if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1675,20 +1796,20 @@ else
               end
             end
           end
-          if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
+          if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_21, counted_begins_22, counted_begins_23
+                local counted_begins_22, counted_begins_23, counted_begins_24
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_21, counted_begins_22, counted_begins_23
+                local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end

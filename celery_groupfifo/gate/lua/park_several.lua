@@ -64,16 +64,16 @@ local function record_of(g, id)
 end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_6
+  local read_group_7
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_5
+      local group_text_6
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_5 = texts[group]
+        group_text_6 = texts[group]
       end
-      local text = group_text_5
+      local text = group_text_6
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -92,18 +92,18 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_6 = g
+    read_group_7 = g
   end
-  local g = read_group_6
+  local g = read_group_7
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_9, read_entry_10
+        local read_entry_10, read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -113,9 +113,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_9, read_entry_10 = entry, corrupt
+          read_entry_10, read_entry_11 = entry, corrupt
         end
-        local entry, corrupt = read_entry_9, read_entry_10
+        local entry, corrupt = read_entry_10, read_entry_11
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -326,6 +326,8 @@ local function limits_text(said)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -350,26 +352,26 @@ for at = many, 1, -1 do
     refused, place = has_flag(g, 'd') and -2 or -3, at
   end
 end
-local keep_number_16, keep_number_17
+local keep_number_17, keep_number_18
 do -- keep_number(producer, number, keep)
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
   local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
   if repeated then
     redis_call('SET', producer, last, 'PX', keep)
   end
-  keep_number_16, keep_number_17 = last, repeated
+  keep_number_17, keep_number_18 = last, repeated
 end
-local last, repeated = keep_number_16, keep_number_17
+local last, repeated = keep_number_17, keep_number_18
 if repeated then
   do -- heads_again(lists, open_group(groups[1]), out)
     local g = open_group(groups[1])
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
-        local read_entry_15
+        local read_entry_16
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -379,19 +381,19 @@ if repeated then
           elseif text then
             corrupt = text
           end
-          read_entry_15 = entry
+          read_entry_16 = entry
         end
-        local entry = read_entry_15
+        local entry = read_entry_16
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_35
+          local compose_37
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_35
+          local message = compose_37
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -473,12 +475,12 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
   if #g == 0 or has_flag(g, 'n') then
     do -- advance(lists, KEYS[11 + at], group, g, out)
       local line, group = KEYS[11 + at], group
-      local take_head_39, take_head_40
+      local take_head_41, take_head_42
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
         if g[1] then
-          local take_follower_36, take_follower_37
+          local take_follower_38, take_follower_39
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -486,11 +488,11 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
               free = free and r.stop == 'f'
             end
             while free and g[1] and not head do
-              local read_entry_11, read_entry_12
+              local read_entry_12, read_entry_13
               do -- read_entry(g[1].id)
                 local id = g[1].id
                 local text = redis_call('HGET', K_entries, id)
-                local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+                local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
                 local entry, corrupt
                 if group then
                   entry = {
@@ -500,9 +502,9 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                 elseif text then
                   corrupt = text
                 end
-                read_entry_11, read_entry_12 = entry, corrupt
+                read_entry_12, read_entry_13 = entry, corrupt
               end
-              local found, corrupt = read_entry_11, read_entry_12
+              local found, corrupt = read_entry_12, read_entry_13
               if found then
                 head, entry = g[1], found
                 head.stop = '-'
@@ -513,28 +515,28 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                 table.remove(g, 1)
               end
             end
-            take_follower_36, take_follower_37 = head, entry
+            take_follower_38, take_follower_39 = head, entry
           end
-          head, entry = take_follower_36, take_follower_37
+          head, entry = take_follower_38, take_follower_39
         end
         local others = #g
-        local has_room_31
+        local has_room_32
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_31 = room
+          has_room_32 = room
         end
-        local is_free = has_room_31
+        local is_free = has_room_32
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
-          local read_entry_13, read_entry_14
+          local read_entry_14, read_entry_15
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -544,26 +546,26 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
             elseif text then
               corrupt = text
             end
-            read_entry_13, read_entry_14 = entry, corrupt
+            read_entry_14, read_entry_15 = entry, corrupt
           end
-          entry, corrupt = read_entry_13, read_entry_14
+          entry, corrupt = read_entry_14, read_entry_15
           local stands, left = entry and entry.us == string.sub(item, 1, 16), false
           if stands and has_flag(g, 'k') then
-            local is_left_behind_38
+            local is_left_behind_40
             do -- is_left_behind(id)
-              local stands_for_28, stands_for_29
+              local stands_for_29, stands_for_30
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_28, stands_for_29 = of, name
+                stands_for_29, stands_for_30 = of, name
               end
-              local _, name = stands_for_28, stands_for_29
+              local _, name = stands_for_29, stands_for_30
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_38 = name and not said or said == '!'
+              is_left_behind_40 = name and not said or said == '!'
             end
-            left = is_left_behind_38
+            left = is_left_behind_40
           end
           if left then
             do -- remove_left(id)
@@ -578,14 +580,15 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
           elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_32
+              local may_join_33
               do -- may_join(group, g, entry, others)
-                local limits_of_24
+                local limits_of_25
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -593,25 +596,25 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_24 = limits
+                  limits_of_25 = limits
                 end
-                local limits = limits_of_24
-                may_join_32 = (limits.together or 1) > others
+                local limits = limits_of_25
+                may_join_33 = (limits.together or 1) > others
               end
-              fits = may_join_32
+              fits = may_join_33
             end
             if not fits then
               redis_call('LPUSH', line, item)
             else
-              local new_record_7
+              local new_record_8
               do -- new_record(id, entry.queue)
                 local queue = entry.queue
-                new_record_7 = {
+                new_record_8 = {
                   state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                   call = '-', queue = queue,
                 }
               end
-              head = new_record_7
+              head = new_record_8
               g[others + 1] = head
             end
             break
@@ -772,29 +775,30 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
         g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
         g.drained = not head and has_flag(g, 'd')
         if g.drained then
-          local depth_of_8
+          local depth_of_9
           do -- depth_of(line, g)
-            depth_of_8 = redis_call('LLEN', line) - g.empty + g.aside + #g
+            depth_of_9 = redis_call('LLEN', line) - g.empty + g.aside + #g
           end
-          local depth = depth_of_8
+          local depth = depth_of_9
           g.drained = depth <= 0
         end
-        take_head_39, take_head_40 = head, entry
+        take_head_41, take_head_42 = head, entry
       end
-      local head, entry = take_head_39, take_head_40
+      local head, entry = take_head_41, take_head_42
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_33
+            local hold_back_34
             do -- hold_back(group, g, r, entry)
-              local limits_of_25
+              local limits_of_26
               do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
-                for _, text in ipairs({ entry.limits, set }) do
-                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                   if starts and starts ~= '0' then
                     limits.starts, limits.window = tonumber(starts), tonumber(window)
                   end
@@ -802,9 +806,9 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_25 = limits
+                limits_of_26 = limits
               end
-              local limits = limits_of_25
+              local limits = limits_of_26
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -821,18 +825,18 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                 end
               end
               if has_flag(g, 'k') then
-                local await_places_30
+                local await_places_31
                 do -- await_places(r, entry)
-                  local stands_for_26, stands_for_27
+                  local stands_for_27, stands_for_28
                   do -- stands_for(r.id)
                     local id = r.id
                     local of, name
                     if string.find(id, ';k', 1, true) then
                       of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                     end
-                    stands_for_26, stands_for_27 = of, name
+                    stands_for_27, stands_for_28 = of, name
                   end
-                  local of, name = stands_for_26, stands_for_27
+                  local of, name = stands_for_27, stands_for_28
                   local free_at
                   if of then
                     free_at = now_ms() + FAR
@@ -859,21 +863,21 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                     r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   end
-                  await_places_30 = free_at
+                  await_places_31 = free_at
                 end
-                awaits = await_places_30
+                awaits = await_places_31
               end
               if limits.starts and not awaits then
-                local counted_begins_21, counted_begins_22, counted_begins_23
+                local counted_begins_22, counted_begins_23, counted_begins_24
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+                local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -908,7 +912,7 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                 local oldest = within[#within - limits.starts + 1]
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
-              local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+              local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
               if due > now_ms() and not awaits then
                 free_at = math.max(free_at or 0, due)
               end
@@ -917,9 +921,58 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_33 = free_at or awaits
+              hold_back_34 = free_at or awaits
             end
-            held = hold_back_33
+            held = hold_back_34
+            if not held then
+              local take_turn_35
+              do -- take_turn(group, g, r, entry)
+                local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                local waits = false
+                if fair then
+                  if not has_flag(g, 'f') then
+                    do -- add_mark(g, 'f')
+                      local letter = 'f'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                  if r.release ~= '' then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                  end
+                  local of = entry.queue .. ' ' .. fair
+                  local before = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                  local out = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                  waits = not keeps and (before > 0 or out >= tonumber(weight))
+                  if waits then
+                    local draw_number_4
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_4 = drawn
+                    end
+                    local number = draw_number_4
+                    r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                    r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                    redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if before == 0 then
+                      do -- look_later(of)
+                        redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                      end
+                    end
+                  end
+                end
+                take_turn_35 = waits
+              end
+              held = take_turn_35
+            end
           end
           if held then
             do -- write_group(group, g)
@@ -958,7 +1011,7 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
               local drawn, other, other_g = nil, nil, nil
               local queue = entry.queue
               if not drawn then
-                local draw_number_4
+                local draw_number_5
                 do -- draw_number()
                   local drawn = K_us_text
                   local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -966,9 +1019,9 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                     drawn = string.format('%.0f', last + 1)
                     redis_call('SET', K_fence, drawn)
                   end
-                  draw_number_4 = drawn
+                  draw_number_5 = drawn
                 end
-                drawn = draw_number_4
+                drawn = draw_number_5
               end
               r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
               r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -1002,16 +1055,25 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_34
+              local compose_36
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_34
+              local message = compose_36
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              if g.flags ~= '-' then
+                do -- count_turn(group, r, entry)
+                  local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                  if fair then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                  end
+                end
+              end
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
               if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1035,20 +1097,20 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
               end
             end
           end
-          if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
+          if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_18, counted_begins_19, counted_begins_20
+                local counted_begins_19, counted_begins_20, counted_begins_21
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
+                local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end

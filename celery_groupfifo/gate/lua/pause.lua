@@ -7,6 +7,7 @@
 -- KEYS[10] audit   (list)  the actions of operators, newest first
 -- KEYS[11] answer  (string) of this action's last call
 -- KEYS[12] paused  (zset)  paused group -> since (ms)
+-- KEYS[13] wake    (list)  wakes one sweeping worker: a tenant's next head may go out
 -- ARGV[1-2]        clock, tag
 -- ARGV[3] note     (text)  for the audit
 -- ARGV[4] call     (number) of this action, from 1
@@ -97,7 +98,7 @@ local function open_group(group)
         local read_entry_6, read_entry_7
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -332,14 +333,34 @@ local KEPT = 1000 -- actions that are remembered
 local function stamped(flag)
   return flag .. '"at_ms": ' .. K_ms_text .. '}'
 end
+local OUT, ROW = '\127o ', '\127w '
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+local BELL = 5000 -- ms that a bell waits for a worker
 
-local audit, paused = KEYS[10], KEYS[12]
+local audit, paused, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, flag = ARGV[5], ARGV[6]
 
 local g = open_group(group)
 local new = set_flag(group, g, 'p', stamped(flag)) and 1 or 0
 redis_call('ZADD', paused, now_ms(), group)
 for _, r in ipairs(g) do
+  if has_flag(g, 'f') and (r.state == 'w' or r.stop == 't') then
+    do -- leave_turn(group, r)
+      local text = redis_call('HGET', K_entries, r.id)
+      local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+      if fair then
+        local of = r.queue .. ' ' .. fair
+        local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+        redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+        freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+      end
+    end
+    do -- look_now()
+      if freed then
+        redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+      end
+    end
+  end
   -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. Its entry is
   -- held, so it is stale; resume releases a new one.
   if r.state == 'w' then
@@ -432,6 +453,13 @@ do -- write_group(group, g)
     redis_call('HSET', K_groups, group, text, other, other_text)
   else
     redis_call('HSET', K_groups, group, text)
+  end
+end
+if freed then
+  do -- ring(wake)
+    redis_call('LPUSH', wake, K_us_text)
+    redis_call('LTRIM', wake, 0, 0)
+    redis_call('PEXPIRE', wake, BELL)
   end
 end
 do -- note(audit, ARGV[3])

@@ -6,6 +6,7 @@
 -- KEYS[10] audit    (list)   the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] line     (list)   of the group
+-- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant's next head may go out
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)   for the audit; empty: it is noted already
 -- ARGV[4] call      (number) of this action, from 1
@@ -60,7 +61,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -73,16 +74,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_8
+  local read_group_9
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_7
+      local group_text_8
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_7 = texts[group]
+        group_text_8 = texts[group]
       end
-      local text = group_text_7
+      local text = group_text_8
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -101,9 +102,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_8 = g
+    read_group_9 = g
   end
-  local g = read_group_8
+  local g = read_group_9
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -276,7 +277,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_3
+        local state_text_4
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -284,11 +285,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_3 = text
+          state_text_4 = text
         end
-        local text = state_text_3
+        local text = state_text_4
         if other then
-          local state_text_4
+          local state_text_5
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -297,9 +298,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local other_text = state_text_4
+          local other_text = state_text_5
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -312,6 +313,8 @@ local function open_group(group)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -327,8 +330,10 @@ local function text_in_line(us, id)
   local entry, corrupt = read_entry(id)
   return entry and entry.us == us and entry.text or corrupt
 end
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+local BELL = 5000 -- ms that a bell waits for a worker
 
-local audit, line = KEYS[10], KEYS[12]
+local audit, line, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, bound, limit, most = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
 if bound == 0 then
@@ -347,40 +352,58 @@ for step = 1, limit do
   end
   if text_in_line(us, id or '') then
     do -- take_out(id)
-      local withdraw_47, withdraw_48
+      local withdraw_49, withdraw_50
       do -- withdraw(id, group, g)
         local of, name, at, left = group, id, g, false
         if has_flag(g, 'k') then
-          local is_left_behind_42
+          local is_left_behind_44
           do -- is_left_behind(id)
-            local stands_for_27, stands_for_28
+            local stands_for_28, stands_for_29
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_27, stands_for_28 = of, name
+              stands_for_28, stands_for_29 = of, name
             end
-            local _, name = stands_for_27, stands_for_28
+            local _, name = stands_for_28, stands_for_29
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_42 = name and not said or said == '!'
+            is_left_behind_44 = name and not said or said == '!'
           end
-          left = is_left_behind_42
-          local stands_for_31, stands_for_32
+          left = is_left_behind_44
+          local stands_for_32, stands_for_33
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_31, stands_for_32 = of, name
+            stands_for_32, stands_for_33 = of, name
           end
-          local its, known = stands_for_31, stands_for_32
+          local its, known = stands_for_32, stands_for_33
           if known and not left then
             of, name, at = its, known, open_group(its)
           end
         end
         local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
         local failed = r and r.stop == 'b'
+        if r and has_flag(at, 'f') then
+          do -- leave_turn(of, r)
+            local group = of
+            local text = redis_call('HGET', K_entries, r.id)
+            local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+            if fair then
+              local of = r.queue .. ' ' .. fair
+              local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+              redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+              freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+            end
+          end
+          do -- look_now()
+            if freed then
+              redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+            end
+          end
+        end
         local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
         if left then
           text = nil
@@ -402,16 +425,16 @@ for step = 1, limit do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_40
+            local others_of_42
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_40 = others
+              others_of_42 = others
             end
-            local others = others_of_40
+            local others = others_of_42
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -489,7 +512,7 @@ for step = 1, limit do
               end
               do -- write_group(of, g)
                 local group, other, other_g = of, nil, nil
-                local state_text_3
+                local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -497,11 +520,11 @@ for step = 1, limit do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_3 = text
+                  state_text_4 = text
                 end
-                local text = state_text_3
+                local text = state_text_4
                 if other then
-                  local state_text_4
+                  local state_text_5
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -510,9 +533,9 @@ for step = 1, limit do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_4 = text
+                    state_text_5 = text
                   end
-                  local other_text = state_text_4
+                  local other_text = state_text_5
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -533,7 +556,7 @@ for step = 1, limit do
             end
             do -- write_group(of, at)
               local group, g, other, other_g = of, at, nil, nil
-              local state_text_3
+              local state_text_4
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -541,11 +564,11 @@ for step = 1, limit do
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_3 = text
+                state_text_4 = text
               end
-              local text = state_text_3
+              local text = state_text_4
               if other then
-                local state_text_4
+                local state_text_5
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -554,9 +577,9 @@ for step = 1, limit do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_5 = text
                 end
-                local other_text = state_text_4
+                local other_text = state_text_5
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -572,9 +595,9 @@ for step = 1, limit do
             redis_call('HSET', K_begins, 'k ' .. name, '!')
           end
         end
-        withdraw_47, withdraw_48 = text or '', failed
+        withdraw_49, withdraw_50 = text or '', failed
       end
-      local text, failed = withdraw_47, withdraw_48
+      local text, failed = withdraw_49, withdraw_50
       bytes = bytes + #text
       gone[#gone + 1] = id
       gone[#gone + 1] = failed and '' or text
@@ -596,60 +619,78 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
     local entry = r.state ~= 'r' and read_entry(r.id)
     local runs = false
     if has_flag(g, 'k') then
-      local runs_elsewhere_46
+      local runs_elsewhere_48
       do -- runs_elsewhere(r.id)
         local id = r.id
-        local stands_for_29, stands_for_30
+        local stands_for_30, stands_for_31
         do -- stands_for(id)
           local of, name
           if string.find(id, ';k', 1, true) then
             of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
           end
-          stands_for_29, stands_for_30 = of, name
+          stands_for_30, stands_for_31 = of, name
         end
-        local of, name = stands_for_29, stands_for_30
+        local of, name = stands_for_30, stands_for_31
         local other = of and record_of(open_group(of), name)
-        runs_elsewhere_46 = other and other.state == 'r'
+        runs_elsewhere_48 = other and other.state == 'r'
       end
-      runs = runs_elsewhere_46
+      runs = runs_elsewhere_48
     end
     if entry and not runs and tonumber(entry.us) <= bound then
       do -- take_out(r.id)
         local id = r.id
-        local withdraw_47, withdraw_48
+        local withdraw_49, withdraw_50
         do -- withdraw(id, group, g)
           local of, name, at, left = group, id, g, false
           if has_flag(g, 'k') then
-            local is_left_behind_42
+            local is_left_behind_44
             do -- is_left_behind(id)
-              local stands_for_27, stands_for_28
+              local stands_for_28, stands_for_29
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_27, stands_for_28 = of, name
+                stands_for_28, stands_for_29 = of, name
               end
-              local _, name = stands_for_27, stands_for_28
+              local _, name = stands_for_28, stands_for_29
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_42 = name and not said or said == '!'
+              is_left_behind_44 = name and not said or said == '!'
             end
-            left = is_left_behind_42
-            local stands_for_31, stands_for_32
+            left = is_left_behind_44
+            local stands_for_32, stands_for_33
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_31, stands_for_32 = of, name
+              stands_for_32, stands_for_33 = of, name
             end
-            local its, known = stands_for_31, stands_for_32
+            local its, known = stands_for_32, stands_for_33
             if known and not left then
               of, name, at = its, known, open_group(its)
             end
           end
           local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
           local failed = r and r.stop == 'b'
+          if r and has_flag(at, 'f') then
+            do -- leave_turn(of, r)
+              local group = of
+              local text = redis_call('HGET', K_entries, r.id)
+              local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+              if fair then
+                local of = r.queue .. ' ' .. fair
+                local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+              end
+            end
+            do -- look_now()
+              if freed then
+                redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+              end
+            end
+          end
           local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
           if left then
             text = nil
@@ -671,16 +712,16 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             local after, identity = string.match(said or '', '^(%d+) (.*)$')
             if identity then
               local field = 'i ' .. group .. ' ' .. identity
-              local others_of_40
+              local others_of_42
               do -- others_of(field, id)
                 local others = ''
                 local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_40 = others
+                others_of_42 = others
               end
-              local others = others_of_40
+              local others = others_of_42
               redis_call('HDEL', K_identities, 'n ' .. id)
               if others ~= '' then
                 redis_call('HSET', K_identities, field, '-' .. others)
@@ -758,7 +799,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 end
                 do -- write_group(of, g)
                   local group, other, other_g = of, nil, nil
-                  local state_text_3
+                  local state_text_4
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -766,11 +807,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_3 = text
+                    state_text_4 = text
                   end
-                  local text = state_text_3
+                  local text = state_text_4
                   if other then
-                    local state_text_4
+                    local state_text_5
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -779,9 +820,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_4 = text
+                      state_text_5 = text
                     end
-                    local other_text = state_text_4
+                    local other_text = state_text_5
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -802,7 +843,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               end
               do -- write_group(of, at)
                 local group, g, other, other_g = of, at, nil, nil
-                local state_text_3
+                local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -810,11 +851,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_3 = text
+                  state_text_4 = text
                 end
-                local text = state_text_3
+                local text = state_text_4
                 if other then
-                  local state_text_4
+                  local state_text_5
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -823,9 +864,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_4 = text
+                    state_text_5 = text
                   end
-                  local other_text = state_text_4
+                  local other_text = state_text_5
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -841,9 +882,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               redis_call('HSET', K_begins, 'k ' .. name, '!')
             end
           end
-          withdraw_47, withdraw_48 = text or '', failed
+          withdraw_49, withdraw_50 = text or '', failed
         end
-        local text, failed = withdraw_47, withdraw_48
+        local text, failed = withdraw_49, withdraw_50
         bytes = bytes + #text
         gone[#gone + 1] = id
         gone[#gone + 1] = failed and '' or text
@@ -852,11 +893,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   end
   do -- advance({}, line, group, g, out)
     local lists = {}
-    local take_head_43, take_head_44
+    local take_head_45, take_head_46
     do -- take_head(line, group, g)
       local head, entry, corrupt
       if g[1] then
-        local take_follower_38, take_follower_39
+        local take_follower_40, take_follower_41
         do -- take_follower(line, g)
           local head, entry
           local free = not has_flag(g, 'p')
@@ -875,20 +916,20 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               table.remove(g, 1)
             end
           end
-          take_follower_38, take_follower_39 = head, entry
+          take_follower_40, take_follower_41 = head, entry
         end
-        head, entry = take_follower_38, take_follower_39
+        head, entry = take_follower_40, take_follower_41
       end
       local others = #g
-      local has_room_34
+      local has_room_35
       do -- has_room(g)
         local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
         for at = 1, room and #g or 0 do
           room = room and g[at].state ~= 'w' and g[at].stop == '-'
         end
-        has_room_34 = room
+        has_room_35 = room
       end
-      local is_free = has_room_34
+      local is_free = has_room_35
       is_free = is_free and not head
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
@@ -896,21 +937,21 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         entry, corrupt = read_entry(id)
         local stands, left = entry and entry.us == string.sub(item, 1, 16), false
         if stands and has_flag(g, 'k') then
-          local is_left_behind_41
+          local is_left_behind_43
           do -- is_left_behind(id)
-            local stands_for_27, stands_for_28
+            local stands_for_28, stands_for_29
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_27, stands_for_28 = of, name
+              stands_for_28, stands_for_29 = of, name
             end
-            local _, name = stands_for_27, stands_for_28
+            local _, name = stands_for_28, stands_for_29
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_41 = name and not said or said == '!'
+            is_left_behind_43 = name and not said or said == '!'
           end
-          left = is_left_behind_41
+          left = is_left_behind_43
         end
         if left then
           do -- remove_left(id)
@@ -925,14 +966,15 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         elseif stands then
           local fits = true
           if others > 0 then
-            local may_join_35
+            local may_join_36
             do -- may_join(group, g, entry, others)
-              local limits_of_23
+              local limits_of_24
               do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
-                for _, text in ipairs({ entry.limits, set }) do
-                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                   if starts and starts ~= '0' then
                     limits.starts, limits.window = tonumber(starts), tonumber(window)
                   end
@@ -940,25 +982,25 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_23 = limits
+                limits_of_24 = limits
               end
-              local limits = limits_of_23
-              may_join_35 = (limits.together or 1) > others
+              local limits = limits_of_24
+              may_join_36 = (limits.together or 1) > others
             end
-            fits = may_join_35
+            fits = may_join_36
           end
           if not fits then
             redis_call('LPUSH', line, item)
           else
-            local new_record_5
+            local new_record_6
             do -- new_record(id, entry.queue)
               local queue = entry.queue
-              new_record_5 = {
+              new_record_6 = {
                 state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                 call = '-', queue = queue,
               }
             end
-            head = new_record_5
+            head = new_record_6
             g[others + 1] = head
           end
           break
@@ -988,7 +1030,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               end
               do -- write_group(of, g)
                 local group, other, other_g = of, nil, nil
-                local state_text_3
+                local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -996,11 +1038,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_3 = text
+                  state_text_4 = text
                 end
-                local text = state_text_3
+                local text = state_text_4
                 if other then
-                  local state_text_4
+                  local state_text_5
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1009,9 +1051,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_4 = text
+                    state_text_5 = text
                   end
-                  local other_text = state_text_4
+                  local other_text = state_text_5
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -1119,29 +1161,30 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
       g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
       g.drained = not head and has_flag(g, 'd')
       if g.drained then
-        local depth_of_6
+        local depth_of_7
         do -- depth_of(line, g)
-          depth_of_6 = redis_call('LLEN', line) - g.empty + g.aside + #g
+          depth_of_7 = redis_call('LLEN', line) - g.empty + g.aside + #g
         end
-        local depth = depth_of_6
+        local depth = depth_of_7
         g.drained = depth <= 0
       end
-      take_head_43, take_head_44 = head, entry
+      take_head_45, take_head_46 = head, entry
     end
-    local head, entry = take_head_43, take_head_44
+    local head, entry = take_head_45, take_head_46
     if head then
       do -- release(lists, group, g, head, entry, out)
         local r = head
         local held
         if entry.limits ~= '' or g.flags ~= '-' then
-          local hold_back_36
+          local hold_back_37
           do -- hold_back(group, g, r, entry)
-            local limits_of_24
+            local limits_of_25
             do -- limits_of(group, g, entry)
+              local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
-              for _, text in ipairs({ entry.limits, set }) do
-                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              for _, text in ipairs({ own, set }) do
+                local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                 if starts and starts ~= '0' then
                   limits.starts, limits.window = tonumber(starts), tonumber(window)
                 end
@@ -1149,9 +1192,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_24 = limits
+              limits_of_25 = limits
             end
-            local limits = limits_of_24
+            local limits = limits_of_25
             local free_at, awaits
             if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
               if has_flag(g, 'n') then
@@ -1168,18 +1211,18 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               end
             end
             if has_flag(g, 'k') then
-              local await_places_33
+              local await_places_34
               do -- await_places(r, entry)
-                local stands_for_25, stands_for_26
+                local stands_for_26, stands_for_27
                 do -- stands_for(r.id)
                   local id = r.id
                   local of, name
                   if string.find(id, ';k', 1, true) then
                     of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                   end
-                  stands_for_25, stands_for_26 = of, name
+                  stands_for_26, stands_for_27 = of, name
                 end
-                local of, name = stands_for_25, stands_for_26
+                local of, name = stands_for_26, stands_for_27
                 local free_at
                 if of then
                   free_at = now_ms() + FAR
@@ -1206,21 +1249,21 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 end
-                await_places_33 = free_at
+                await_places_34 = free_at
               end
-              awaits = await_places_33
+              awaits = await_places_34
             end
             if limits.starts and not awaits then
-              local counted_begins_20, counted_begins_21, counted_begins_22
+              local counted_begins_21, counted_begins_22, counted_begins_23
               do -- counted_begins(group)
                 local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                 local begins = {}
                 for ms in string.gmatch(times or '', '%d+') do
                   begins[#begins + 1] = tonumber(ms)
                 end
-                counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+                counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
               end
-              local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
+              local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
               if not has_flag(g, 's') then
                 do -- add_mark(g, 's')
                   local letter = 's'
@@ -1255,7 +1298,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               local oldest = within[#within - limits.starts + 1]
               free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
             end
-            local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+            local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
             if due > now_ms() and not awaits then
               free_at = math.max(free_at or 0, due)
             end
@@ -1264,14 +1307,63 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
             end
-            hold_back_36 = free_at or awaits
+            hold_back_37 = free_at or awaits
           end
-          held = hold_back_36
+          held = hold_back_37
+          if not held then
+            local take_turn_38
+            do -- take_turn(group, g, r, entry)
+              local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+              local waits = false
+              if fair then
+                if not has_flag(g, 'f') then
+                  do -- add_mark(g, 'f')
+                    local letter = 'f'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+                local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                if r.release ~= '' then
+                  local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                  redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                end
+                local of = entry.queue .. ' ' .. fair
+                local before = keeps and 0
+                  or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                local out = keeps and 0
+                  or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                waits = not keeps and (before > 0 or out >= tonumber(weight))
+                if waits then
+                  local draw_number_2
+                  do -- draw_number()
+                    local drawn = K_us_text
+                    local last = redis_call('SET', K_fence, drawn, 'GET')
+                    if last and last >= drawn then -- both have 16 digits
+                      drawn = string.format('%.0f', last + 1)
+                      redis_call('SET', K_fence, drawn)
+                    end
+                    draw_number_2 = drawn
+                  end
+                  local number = draw_number_2
+                  r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                  r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                  redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                  if before == 0 then
+                    do -- look_later(of)
+                      redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                    end
+                  end
+                end
+              end
+              take_turn_38 = waits
+            end
+            held = take_turn_38
+          end
         end
         if held then
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_3
+            local state_text_4
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1279,11 +1371,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_3 = text
+              state_text_4 = text
             end
-            local text = state_text_3
+            local text = state_text_4
             if other then
-              local state_text_4
+              local state_text_5
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1292,9 +1384,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_5 = text
               end
-              local other_text = state_text_4
+              local other_text = state_text_5
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -1305,7 +1397,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             local drawn, other, other_g = nil, nil, nil
             local queue = entry.queue
             if not drawn then
-              local draw_number_2
+              local draw_number_3
               do -- draw_number()
                 local drawn = K_us_text
                 local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1313,14 +1405,14 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   drawn = string.format('%.0f', last + 1)
                   redis_call('SET', K_fence, drawn)
                 end
-                draw_number_2 = drawn
+                draw_number_3 = drawn
               end
-              drawn = draw_number_2
+              drawn = draw_number_3
             end
             r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
             r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
             do -- write_group(group, g, other, other_g)
-              local state_text_3
+              local state_text_4
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1328,11 +1420,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_3 = text
+                state_text_4 = text
               end
-              local text = state_text_3
+              local text = state_text_4
               if other then
-                local state_text_4
+                local state_text_5
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1341,24 +1433,33 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_5 = text
                 end
-                local other_text = state_text_4
+                local other_text = state_text_5
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
               end
             end
-            local compose_37
+            local compose_39
             do -- compose(r.id, entry, drawn, r.lost)
               local id, lost = r.id, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_37
+            local message = compose_39
             redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+            if g.flags ~= '-' then
+              do -- count_turn(group, r, entry)
+                local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                if fair then
+                  local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                  redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                end
+              end
+            end
             local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
             if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1382,27 +1483,27 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
           end
         end
-        if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
+        if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
           redis_call('HDEL', K_groups, group)
           if has_flag(g, 's') then
             do -- forget_begins(group)
-              local counted_begins_17, counted_begins_18, counted_begins_19
+              local counted_begins_18, counted_begins_19, counted_begins_20
               do -- counted_begins(group)
                 local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                 local begins = {}
                 for ms in string.gmatch(times or '', '%d+') do
                   begins[#begins + 1] = tonumber(ms)
                 end
-                counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
+                counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
               end
-              local _, _, window = counted_begins_17, counted_begins_18, counted_begins_19
+              local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
               redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
             end
           end
         else
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_3
+            local state_text_4
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1410,11 +1511,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_3 = text
+              state_text_4 = text
             end
-            local text = state_text_3
+            local text = state_text_4
             if other then
-              local state_text_4
+              local state_text_5
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1423,9 +1524,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_5 = text
               end
-              local other_text = state_text_4
+              local other_text = state_text_5
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -1438,7 +1539,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
 else
   do -- write_group(group, g)
     local other, other_g = nil, nil
-    local state_text_3
+    local state_text_4
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -1446,11 +1547,11 @@ else
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_3 = text
+      state_text_4 = text
     end
-    local text = state_text_3
+    local text = state_text_4
     if other then
-      local state_text_4
+      local state_text_5
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1459,13 +1560,20 @@ else
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_4 = text
+        state_text_5 = text
       end
-      local other_text = state_text_4
+      local other_text = state_text_5
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
     end
+  end
+end
+if freed then
+  do -- ring(wake)
+    redis_call('LPUSH', wake, K_us_text)
+    redis_call('LTRIM', wake, 0, 0)
+    redis_call('PEXPIRE', wake, BELL)
   end
 end
 do -- note(audit, ARGV[3])
@@ -1479,9 +1587,9 @@ local reply = { digits(bound), more, #gone / 2, unpack(gone) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end
-local keep_answer_45
+local keep_answer_47
 do -- keep_answer(reply)
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_45 = reply
+  keep_answer_47 = reply
 end
-return keep_answer_45
+return keep_answer_47

@@ -27,6 +27,9 @@ local function record_of(g, id)
   end
   return found
 end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
 local K_us_text = ARGV[1]
 if K_us_text == '' then
   local time = redis_call('TIME')
@@ -42,7 +45,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -54,6 +57,8 @@ local function read_entry(id)
   end
   return entry, corrupt
 end
+local OUT, ROW = '\127o ', '\127w '
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 
 local line, id, group, limit = KEYS[10], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
@@ -319,6 +324,23 @@ if r.state == 'r' or #g <= limit then
 end
 redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. id, 'r ' .. group .. ' ' .. id)
 redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
+if has_flag(g, 'f') then
+  do -- leave_turn(group, r)
+    local text = redis_call('HGET', K_entries, r.id)
+    local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+    if fair then
+      local of = r.queue .. ' ' .. fair
+      local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+      redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+      freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+    end
+  end
+  do -- look_now()
+    if freed then
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+    end
+  end
+end
 do -- remove_record(g, id)
   for at = #g, 1, -1 do
     if g[at].id == id then

@@ -57,7 +57,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -70,16 +70,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_6
+  local read_group_7
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_5
+      local group_text_6
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_5 = texts[group]
+        group_text_6 = texts[group]
       end
-      local text = group_text_5
+      local text = group_text_6
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -98,9 +98,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_6 = g
+    read_group_7 = g
   end
-  local g = read_group_6
+  local g = read_group_7
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -273,7 +273,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_3
+        local state_text_4
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -281,11 +281,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_3 = text
+          state_text_4 = text
         end
-        local text = state_text_3
+        local text = state_text_4
         if other then
-          local state_text_4
+          local state_text_5
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -294,9 +294,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local other_text = state_text_4
+          local other_text = state_text_5
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -312,6 +312,8 @@ local function has_flag(g, letter)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -329,13 +331,13 @@ local lost, runs, owner, silent = KEYS[10], KEYS[11], ARGV[3], ARGV[4] == '1'
 local limit, call, keep, named = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
 
 local lists, out, reclaimed, seen, bytes, more = named_lists(12, 9, named), {}, 0, 0, 0, 0
-local names_again_27
+local names_again_29
 do -- names_again(runs, 'reclaim', call, lists, out)
   local kind = 'reclaim'
   local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
   names = before == call and names or ''
   for name in string.gmatch(names, '%S+') do
-    local find_record_10
+    local find_record_11
     do -- find_record(name)
       local id = name
       local entry, found, g = read_entry(id), nil, nil
@@ -343,31 +345,31 @@ do -- names_again(runs, 'reclaim', call, lists, out)
         g = open_group(entry.group)
         found = record_of(g, id)
       end
-      find_record_10 = found
+      find_record_11 = found
     end
-    local r = find_record_10
+    local r = find_record_11
     if r then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_25
+          local compose_27
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_25 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_25
+          local message = compose_27
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
       end
     end
   end
-  names_again_27 = names
+  names_again_29 = names
 end
-local asked = names_again_27
+local asked = names_again_29
 local renewed = silent and redis_call('ZSCORE', K_due, 'w ' .. owner)
 local lanes = renewed and {} or redis_call('HGETALL', lost)
 for i = 1, #lanes, 2 do
@@ -389,16 +391,16 @@ for i = 1, #lanes, 2 do
     end
     do -- note_begin(group, g, r)
       if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
-        local counted_begins_11, counted_begins_12, counted_begins_13
+        local counted_begins_12, counted_begins_13, counted_begins_14
         do -- counted_begins(group)
           local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
           local begins = {}
           for ms in string.gmatch(times or '', '%d+') do
             begins[#begins + 1] = tonumber(ms)
           end
-          counted_begins_11, counted_begins_12, counted_begins_13 = begins, tonumber(starts or 0), tonumber(window or 0)
+          counted_begins_12, counted_begins_13, counted_begins_14 = begins, tonumber(starts or 0), tonumber(window or 0)
         end
-        local begins, starts, window = counted_begins_11, counted_begins_12, counted_begins_13
+        local begins, starts, window = counted_begins_12, counted_begins_13, counted_begins_14
         begins[#begins + 1] = tonumber(r.since)
         do -- keep_begins(group, begins, starts, window)
           table.sort(begins)
@@ -453,7 +455,7 @@ for i = 1, #lanes, 2 do
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_3
+          local state_text_4
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -461,11 +463,11 @@ for i = 1, #lanes, 2 do
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_3 = text
+            state_text_4 = text
           end
-          local text = state_text_3
+          local text = state_text_4
           if other then
-            local state_text_4
+            local state_text_5
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -474,9 +476,9 @@ for i = 1, #lanes, 2 do
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_4 = text
+              state_text_5 = text
             end
-            local other_text = state_text_4
+            local other_text = state_text_5
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -489,35 +491,36 @@ for i = 1, #lanes, 2 do
         local entry, corrupt = read_entry(r.id)
         local left = false
         if entry and has_flag(g, 'k') then
-          local is_left_behind_26
+          local is_left_behind_28
           do -- is_left_behind(r.id)
             local id = r.id
-            local stands_for_20, stands_for_21
+            local stands_for_21, stands_for_22
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_20, stands_for_21 = of, name
+              stands_for_21, stands_for_22 = of, name
             end
-            local _, name = stands_for_20, stands_for_21
+            local _, name = stands_for_21, stands_for_22
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_26 = name and not said or said == '!'
+            is_left_behind_28 = name and not said or said == '!'
           end
-          left = is_left_behind_26
+          left = is_left_behind_28
         end
         if entry and not left then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_23
+              local hold_back_24
               do -- hold_back(group, g, r, entry)
-                local limits_of_17
+                local limits_of_18
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -525,9 +528,9 @@ for i = 1, #lanes, 2 do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_17 = limits
+                  limits_of_18 = limits
                 end
-                local limits = limits_of_17
+                local limits = limits_of_18
                 local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -544,18 +547,18 @@ for i = 1, #lanes, 2 do
                   end
                 end
                 if has_flag(g, 'k') then
-                  local await_places_22
+                  local await_places_23
                   do -- await_places(r, entry)
-                    local stands_for_18, stands_for_19
+                    local stands_for_19, stands_for_20
                     do -- stands_for(r.id)
                       local id = r.id
                       local of, name
                       if string.find(id, ';k', 1, true) then
                         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                       end
-                      stands_for_18, stands_for_19 = of, name
+                      stands_for_19, stands_for_20 = of, name
                     end
-                    local of, name = stands_for_18, stands_for_19
+                    local of, name = stands_for_19, stands_for_20
                     local free_at
                     if of then
                       free_at = now_ms() + FAR
@@ -582,21 +585,21 @@ for i = 1, #lanes, 2 do
                       r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                       r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     end
-                    await_places_22 = free_at
+                    await_places_23 = free_at
                   end
-                  awaits = await_places_22
+                  awaits = await_places_23
                 end
                 if limits.starts and not awaits then
-                  local counted_begins_14, counted_begins_15, counted_begins_16
+                  local counted_begins_15, counted_begins_16, counted_begins_17
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
+                  local begins, starts, window = counted_begins_15, counted_begins_16, counted_begins_17
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -631,7 +634,7 @@ for i = 1, #lanes, 2 do
                   local oldest = within[#within - limits.starts + 1]
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
-                local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                 if due > now_ms() and not awaits then
                   free_at = math.max(free_at or 0, due)
                 end
@@ -640,14 +643,63 @@ for i = 1, #lanes, 2 do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_23 = free_at or awaits
+                hold_back_24 = free_at or awaits
               end
-              held = hold_back_23
+              held = hold_back_24
+              if not held then
+                local take_turn_25
+                do -- take_turn(group, g, r, entry)
+                  local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                  local waits = false
+                  if fair then
+                    if not has_flag(g, 'f') then
+                      do -- add_mark(g, 'f')
+                        local letter = 'f'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                    if r.release ~= '' then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                    end
+                    local of = entry.queue .. ' ' .. fair
+                    local before = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                    local out = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                    waits = not keeps and (before > 0 or out >= tonumber(weight))
+                    if waits then
+                      local draw_number_2
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_2 = drawn
+                      end
+                      local number = draw_number_2
+                      r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                      r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                      redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                      if before == 0 then
+                        do -- look_later(of)
+                          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                        end
+                      end
+                    end
+                  end
+                  take_turn_25 = waits
+                end
+                held = take_turn_25
+              end
             end
             if held then
               do -- write_group(group, g)
                 local other, other_g = nil, nil
-                local state_text_3
+                local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -655,11 +707,11 @@ for i = 1, #lanes, 2 do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_3 = text
+                  state_text_4 = text
                 end
-                local text = state_text_3
+                local text = state_text_4
                 if other then
-                  local state_text_4
+                  local state_text_5
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -668,9 +720,9 @@ for i = 1, #lanes, 2 do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_4 = text
+                    state_text_5 = text
                   end
-                  local other_text = state_text_4
+                  local other_text = state_text_5
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -681,7 +733,7 @@ for i = 1, #lanes, 2 do
                 local drawn, other, other_g = nil, nil, nil
                 local queue = entry.queue
                 if not drawn then
-                  local draw_number_2
+                  local draw_number_3
                   do -- draw_number()
                     local drawn = K_us_text
                     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -689,14 +741,14 @@ for i = 1, #lanes, 2 do
                       drawn = string.format('%.0f', last + 1)
                       redis_call('SET', K_fence, drawn)
                     end
-                    draw_number_2 = drawn
+                    draw_number_3 = drawn
                   end
-                  drawn = draw_number_2
+                  drawn = draw_number_3
                 end
                 r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                 r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                 do -- write_group(group, g, other, other_g)
-                  local state_text_3
+                  local state_text_4
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -704,11 +756,11 @@ for i = 1, #lanes, 2 do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_3 = text
+                    state_text_4 = text
                   end
-                  local text = state_text_3
+                  local text = state_text_4
                   if other then
-                    local state_text_4
+                    local state_text_5
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -717,24 +769,33 @@ for i = 1, #lanes, 2 do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_4 = text
+                      state_text_5 = text
                     end
-                    local other_text = state_text_4
+                    local other_text = state_text_5
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_24
+                local compose_26
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_24 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_24
+                local message = compose_26
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                if g.flags ~= '-' then
+                  do -- count_turn(group, r, entry)
+                    local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                    if fair then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                    end
+                  end
+                end
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
                 if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -784,7 +845,7 @@ for i = 1, #lanes, 2 do
                 end
                 do -- write_group(of, g)
                   local group, other, other_g = of, nil, nil
-                  local state_text_3
+                  local state_text_4
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -792,11 +853,11 @@ for i = 1, #lanes, 2 do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_3 = text
+                    state_text_4 = text
                   end
-                  local text = state_text_3
+                  local text = state_text_4
                   if other then
-                    local state_text_4
+                    local state_text_5
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -805,9 +866,9 @@ for i = 1, #lanes, 2 do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_4 = text
+                      state_text_5 = text
                     end
-                    local other_text = state_text_4
+                    local other_text = state_text_5
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -911,7 +972,7 @@ for i = 1, #lanes, 2 do
           end
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_3
+            local state_text_4
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -919,11 +980,11 @@ for i = 1, #lanes, 2 do
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_3 = text
+              state_text_4 = text
             end
-            local text = state_text_3
+            local text = state_text_4
             if other then
-              local state_text_4
+              local state_text_5
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -932,9 +993,9 @@ for i = 1, #lanes, 2 do
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_5 = text
               end
-              local other_text = state_text_4
+              local other_text = state_text_5
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -963,12 +1024,10 @@ if more == 0 then
     end
   end
 end
-if asked ~= '' then
-  do -- remember(runs, 'reclaim', call, asked, keep)
-    local kind, names, ttl = 'reclaim', asked, keep
-    if redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
-      redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
-    end
+do -- remember(runs, 'reclaim', call, asked, keep)
+  local kind, names, ttl = 'reclaim', asked, keep
+  if names ~= '' and redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
+    redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
   end
 end
 if reclaimed > 0 then

@@ -61,7 +61,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -74,16 +74,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_4
+  local read_group_5
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_3
+      local group_text_4
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_3 = texts[group]
+        group_text_4 = texts[group]
       end
-      local text = group_text_3
+      local text = group_text_4
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -102,9 +102,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_4 = g
+    read_group_5 = g
   end
-  local g = read_group_4
+  local g = read_group_5
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -277,7 +277,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_5
+        local state_text_6
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -285,11 +285,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_5 = text
+          state_text_6 = text
         end
-        local text = state_text_5
+        local text = state_text_6
         if other then
-          local state_text_6
+          local state_text_7
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -298,9 +298,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local other_text = state_text_6
+          local other_text = state_text_7
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -316,6 +316,8 @@ local function has_flag(g, letter)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
@@ -348,13 +350,13 @@ local function missing(r, entry)
 end
 
 local lists, out, count = { [queue] = list }, {}, 0
-local names_again_21
+local names_again_23
 do -- names_again(runs, 'rerelease', call, lists, out)
   local kind = 'rerelease'
   local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
   names = before == call and names or ''
   for name in string.gmatch(names, '%S+') do
-    local find_record_10
+    local find_record_11
     do -- find_record(name)
       local id = name
       local entry, found, g = read_entry(id), nil, nil
@@ -362,9 +364,9 @@ do -- names_again(runs, 'rerelease', call, lists, out)
         g = open_group(entry.group)
         found = record_of(g, id)
       end
-      find_record_10 = found
+      find_record_11 = found
     end
-    local r = find_record_10
+    local r = find_record_11
     if r then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
@@ -376,9 +378,9 @@ do -- names_again(runs, 'rerelease', call, lists, out)
       end
     end
   end
-  names_again_21 = names
+  names_again_23 = names
 end
-local asked = names_again_21
+local asked = names_again_23
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
 for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'LIMIT', 0, limit)) do
   local drawn, group = string.match(member, ' (%d+) (%S+)$')
@@ -396,14 +398,15 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
     do -- release(lists, group, g, r, entry, out)
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_18
+        local hold_back_19
         do -- hold_back(group, g, r, entry)
-          local limits_of_14
+          local limits_of_15
           do -- limits_of(group, g, entry)
+            local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
-            for _, text in ipairs({ entry.limits, set }) do
-              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+            for _, text in ipairs({ own, set }) do
+              local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
               if starts and starts ~= '0' then
                 limits.starts, limits.window = tonumber(starts), tonumber(window)
               end
@@ -411,9 +414,9 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
                 limits.together = tonumber(together)
               end
             end
-            limits_of_14 = limits
+            limits_of_15 = limits
           end
-          local limits = limits_of_14
+          local limits = limits_of_15
           local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -430,18 +433,18 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
             end
           end
           if has_flag(g, 'k') then
-            local await_places_17
+            local await_places_18
             do -- await_places(r, entry)
-              local stands_for_15, stands_for_16
+              local stands_for_16, stands_for_17
               do -- stands_for(r.id)
                 local id = r.id
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_15, stands_for_16 = of, name
+                stands_for_16, stands_for_17 = of, name
               end
-              local of, name = stands_for_15, stands_for_16
+              local of, name = stands_for_16, stands_for_17
               local free_at
               if of then
                 free_at = now_ms() + FAR
@@ -468,21 +471,21 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
                 r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               end
-              await_places_17 = free_at
+              await_places_18 = free_at
             end
-            awaits = await_places_17
+            awaits = await_places_18
           end
           if limits.starts and not awaits then
-            local counted_begins_11, counted_begins_12, counted_begins_13
+            local counted_begins_12, counted_begins_13, counted_begins_14
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_11, counted_begins_12, counted_begins_13 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_12, counted_begins_13, counted_begins_14 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_11, counted_begins_12, counted_begins_13
+            local begins, starts, window = counted_begins_12, counted_begins_13, counted_begins_14
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -517,7 +520,7 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
             local oldest = within[#within - limits.starts + 1]
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
-          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
           if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
@@ -526,14 +529,63 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_18 = free_at or awaits
+          hold_back_19 = free_at or awaits
         end
-        held = hold_back_18
+        held = hold_back_19
+        if not held then
+          local take_turn_20
+          do -- take_turn(group, g, r, entry)
+            local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+            local waits = false
+            if fair then
+              if not has_flag(g, 'f') then
+                do -- add_mark(g, 'f')
+                  local letter = 'f'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+              end
+              local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+              if r.release ~= '' then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+              end
+              local of = entry.queue .. ' ' .. fair
+              local before = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+              local out = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+              waits = not keeps and (before > 0 or out >= tonumber(weight))
+              if waits then
+                local draw_number_2
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_2 = drawn
+                end
+                local number = draw_number_2
+                r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                if before == 0 then
+                  do -- look_later(of)
+                    redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                  end
+                end
+              end
+            end
+            take_turn_20 = waits
+          end
+          held = take_turn_20
+        end
       end
       if held then
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_6
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -541,11 +593,11 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local text = state_text_5
+          local text = state_text_6
           if other then
-            local state_text_6
+            local state_text_7
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -554,9 +606,9 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_7
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -567,7 +619,7 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_2
+            local draw_number_3
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -575,14 +627,14 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_2 = drawn
+              draw_number_3 = drawn
             end
-            drawn = draw_number_2
+            drawn = draw_number_3
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -590,11 +642,11 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -603,9 +655,9 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -613,6 +665,15 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
           end
           local message = compose(r.id, entry, drawn, r.lost)
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          if g.flags ~= '-' then
+            do -- count_turn(group, r, entry)
+              local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+              if fair then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+              end
+            end
+          end
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -629,12 +690,10 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
     redis_call('ZADD', K_due, K_REST + now_ms(), 'r ' .. group .. ' ' .. r.id) -- unreadable: the sweep sets it aside
   end
 end
-if asked ~= '' then
-  do -- remember(runs, 'rerelease', call, asked, keep)
-    local kind, names, ttl = 'rerelease', asked, keep
-    if redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
-      redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
-    end
+do -- remember(runs, 'rerelease', call, asked, keep)
+  local kind, names, ttl = 'rerelease', asked, keep
+  if names ~= '' and redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
+    redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
   end
 end
 if count > 0 and rereleases > 0 then

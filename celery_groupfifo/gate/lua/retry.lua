@@ -52,16 +52,16 @@ local function record_of(g, id)
 end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_4
+  local read_group_5
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_3
+      local group_text_4
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_3 = texts[group]
+        group_text_4 = texts[group]
       end
-      local text = group_text_3
+      local text = group_text_4
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -80,18 +80,18 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_4 = g
+    read_group_5 = g
   end
-  local g = read_group_4
+  local g = read_group_5
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_7, read_entry_8
+        local read_entry_8, read_entry_9
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -101,9 +101,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_7, read_entry_8 = entry, corrupt
+          read_entry_8, read_entry_9 = entry, corrupt
         end
-        local entry, corrupt = read_entry_7, read_entry_8
+        local entry, corrupt = read_entry_8, read_entry_9
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -271,7 +271,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_5
+        local state_text_6
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -279,11 +279,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_5 = text
+          state_text_6 = text
         end
-        local text = state_text_5
+        local text = state_text_6
         if other then
-          local state_text_6
+          local state_text_7
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -292,9 +292,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local other_text = state_text_6
+          local other_text = state_text_7
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -307,6 +307,8 @@ local function open_group(group)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local REDELIVERED = '"redelivered": true, '
@@ -343,10 +345,10 @@ for at = #g, 1, -1 do
     if r.stop == 'l' then
       do -- forget_eta(r.id)
         local id = r.id
-        local read_entry_9
+        local read_entry_10
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -356,16 +358,17 @@ for at = #g, 1, -1 do
           elseif text then
             corrupt = text
           end
-          read_entry_9 = entry
+          read_entry_10 = entry
         end
-        local e = read_entry_9
-        local limits = e and string.match(e.limits, '^( l%d+/%d+/%d+)/%d+$')
-        if limits then
-          local first = table.concat({ e.us, e.group, e.queue, digits(e.cut) }, ' ') .. limits
+        local e = read_entry_10
+        if e then
+          local words = string.gsub(e.limits, '( l%d+/%d+/%d+)/%d+', '%1')
+          local first = table.concat({ e.us, e.group, e.queue, digits(e.cut) }, ' ') .. words
           redis_call('HSET', K_entries, id, first .. '\n' .. string.sub(e.text, e.at))
         end
       end
     end
+    r.state = r.stop == 't' and 'w' or r.state -- as if it were its turn
     r.due, r.stop = '-', '-'
     do -- resume({}, group, g, r, out)
       local lists, group, again = {}, group, nil
@@ -375,10 +378,10 @@ for at = #g, 1, -1 do
       if again and r.due == '-' then
         do -- mark_redelivered(r.id)
           local id = r.id
-          local read_entry_10
+          local read_entry_11
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -388,9 +391,9 @@ for at = #g, 1, -1 do
             elseif text then
               corrupt = text
             end
-            read_entry_10 = entry
+            read_entry_11 = entry
           end
-          local e = read_entry_10
+          local e = read_entry_11
           if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
             redis_call('HSET', K_entries, id, table.concat({
               e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
@@ -404,7 +407,7 @@ for at = #g, 1, -1 do
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_6
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -412,11 +415,11 @@ for at = #g, 1, -1 do
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local text = state_text_5
+          local text = state_text_6
           if other then
-            local state_text_6
+            local state_text_7
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -425,9 +428,9 @@ for at = #g, 1, -1 do
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_7
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -437,11 +440,11 @@ for at = #g, 1, -1 do
           redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
         end
       else
-        local read_entry_11, read_entry_12
+        local read_entry_12, read_entry_13
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -451,40 +454,41 @@ for at = #g, 1, -1 do
           elseif text then
             corrupt = text
           end
-          read_entry_11, read_entry_12 = entry, corrupt
+          read_entry_12, read_entry_13 = entry, corrupt
         end
-        local entry, corrupt = read_entry_11, read_entry_12
+        local entry, corrupt = read_entry_12, read_entry_13
         local left = false
         if entry and has_flag(g, 'k') then
-          local is_left_behind_24
+          local is_left_behind_26
           do -- is_left_behind(r.id)
             local id = r.id
-            local stands_for_19, stands_for_20
+            local stands_for_20, stands_for_21
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_19, stands_for_20 = of, name
+              stands_for_20, stands_for_21 = of, name
             end
-            local _, name = stands_for_19, stands_for_20
+            local _, name = stands_for_20, stands_for_21
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_24 = name and not said or said == '!'
+            is_left_behind_26 = name and not said or said == '!'
           end
-          left = is_left_behind_24
+          left = is_left_behind_26
         end
         if entry and not left then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_22
+              local hold_back_23
               do -- hold_back(group, g, r, entry)
-                local limits_of_16
+                local limits_of_17
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -492,9 +496,9 @@ for at = #g, 1, -1 do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_16 = limits
+                  limits_of_17 = limits
                 end
-                local limits = limits_of_16
+                local limits = limits_of_17
                 local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -511,18 +515,18 @@ for at = #g, 1, -1 do
                   end
                 end
                 if has_flag(g, 'k') then
-                  local await_places_21
+                  local await_places_22
                   do -- await_places(r, entry)
-                    local stands_for_17, stands_for_18
+                    local stands_for_18, stands_for_19
                     do -- stands_for(r.id)
                       local id = r.id
                       local of, name
                       if string.find(id, ';k', 1, true) then
                         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                       end
-                      stands_for_17, stands_for_18 = of, name
+                      stands_for_18, stands_for_19 = of, name
                     end
-                    local of, name = stands_for_17, stands_for_18
+                    local of, name = stands_for_18, stands_for_19
                     local free_at
                     if of then
                       free_at = now_ms() + FAR
@@ -549,21 +553,21 @@ for at = #g, 1, -1 do
                       r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                       r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     end
-                    await_places_21 = free_at
+                    await_places_22 = free_at
                   end
-                  awaits = await_places_21
+                  awaits = await_places_22
                 end
                 if limits.starts and not awaits then
-                  local counted_begins_13, counted_begins_14, counted_begins_15
+                  local counted_begins_14, counted_begins_15, counted_begins_16
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_13, counted_begins_14, counted_begins_15 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_13, counted_begins_14, counted_begins_15
+                  local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -598,7 +602,7 @@ for at = #g, 1, -1 do
                   local oldest = within[#within - limits.starts + 1]
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
-                local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                 if due > now_ms() and not awaits then
                   free_at = math.max(free_at or 0, due)
                 end
@@ -607,14 +611,63 @@ for at = #g, 1, -1 do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_22 = free_at or awaits
+                hold_back_23 = free_at or awaits
               end
-              held = hold_back_22
+              held = hold_back_23
+              if not held then
+                local take_turn_24
+                do -- take_turn(group, g, r, entry)
+                  local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                  local waits = false
+                  if fair then
+                    if not has_flag(g, 'f') then
+                      do -- add_mark(g, 'f')
+                        local letter = 'f'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                    if r.release ~= '' then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                    end
+                    local of = entry.queue .. ' ' .. fair
+                    local before = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                    local out = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                    waits = not keeps and (before > 0 or out >= tonumber(weight))
+                    if waits then
+                      local draw_number_2
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_2 = drawn
+                      end
+                      local number = draw_number_2
+                      r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                      r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                      redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                      if before == 0 then
+                        do -- look_later(of)
+                          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                        end
+                      end
+                    end
+                  end
+                  take_turn_24 = waits
+                end
+                held = take_turn_24
+              end
             end
             if held then
               do -- write_group(group, g)
                 local other, other_g = nil, nil
-                local state_text_5
+                local state_text_6
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -622,11 +675,11 @@ for at = #g, 1, -1 do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_6 = text
                 end
-                local text = state_text_5
+                local text = state_text_6
                 if other then
-                  local state_text_6
+                  local state_text_7
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -635,9 +688,9 @@ for at = #g, 1, -1 do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_6 = text
+                    state_text_7 = text
                   end
-                  local other_text = state_text_6
+                  local other_text = state_text_7
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -648,7 +701,7 @@ for at = #g, 1, -1 do
                 local drawn, other, other_g = nil, nil, nil
                 local queue = entry.queue
                 if not drawn then
-                  local draw_number_2
+                  local draw_number_3
                   do -- draw_number()
                     local drawn = K_us_text
                     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -656,14 +709,14 @@ for at = #g, 1, -1 do
                       drawn = string.format('%.0f', last + 1)
                       redis_call('SET', K_fence, drawn)
                     end
-                    draw_number_2 = drawn
+                    draw_number_3 = drawn
                   end
-                  drawn = draw_number_2
+                  drawn = draw_number_3
                 end
                 r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                 r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                 do -- write_group(group, g, other, other_g)
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -671,11 +724,11 @@ for at = #g, 1, -1 do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local text = state_text_5
+                  local text = state_text_6
                   if other then
-                    local state_text_6
+                    local state_text_7
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -684,24 +737,33 @@ for at = #g, 1, -1 do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_6 = text
+                      state_text_7 = text
                     end
-                    local other_text = state_text_6
+                    local other_text = state_text_7
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_23
+                local compose_25
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_23 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_25 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_23
+                local message = compose_25
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                if g.flags ~= '-' then
+                  do -- count_turn(group, r, entry)
+                    local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                    if fair then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                    end
+                  end
+                end
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
                 if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -751,7 +813,7 @@ for at = #g, 1, -1 do
                 end
                 do -- write_group(of, g)
                   local group, other, other_g = of, nil, nil
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -759,11 +821,11 @@ for at = #g, 1, -1 do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local text = state_text_5
+                  local text = state_text_6
                   if other then
-                    local state_text_6
+                    local state_text_7
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -772,9 +834,9 @@ for at = #g, 1, -1 do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_6 = text
+                      state_text_7 = text
                     end
-                    local other_text = state_text_6
+                    local other_text = state_text_7
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -878,7 +940,7 @@ for at = #g, 1, -1 do
           end
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -886,11 +948,11 @@ for at = #g, 1, -1 do
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -899,9 +961,9 @@ for at = #g, 1, -1 do
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -923,10 +985,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_25
+local keep_answer_27
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_25 = reply
+  keep_answer_27 = reply
 end
-return keep_answer_25
+return keep_answer_27

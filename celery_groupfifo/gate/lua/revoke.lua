@@ -6,6 +6,7 @@
 -- KEYS[10] line     (list)  of the group
 -- KEYS[11] producer (string) "<last number>" of the caller
 -- KEYS[12] audit    (list)   the actions of operators, newest first
+-- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant's next head may go out
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] id        (text)
 -- ARGV[4] group     (text)
@@ -59,7 +60,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -72,16 +73,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_6
+  local read_group_7
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_5
+      local group_text_6
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_5 = texts[group]
+        group_text_6 = texts[group]
       end
-      local text = group_text_5
+      local text = group_text_6
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -100,9 +101,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_6 = g
+    read_group_7 = g
   end
-  local g = read_group_6
+  local g = read_group_7
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -275,7 +276,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_7
+        local state_text_8
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -283,11 +284,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_7 = text
+          state_text_8 = text
         end
-        local text = state_text_7
+        local text = state_text_8
         if other then
-          local state_text_8
+          local state_text_9
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -296,9 +297,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_9 = text
           end
-          local other_text = state_text_8
+          local other_text = state_text_9
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -311,12 +312,16 @@ local function open_group(group)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
 local KEPT = 1000 -- actions that are remembered
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+local BELL = 5000 -- ms that a bell waits for a worker
 
-local line, producer, audit = KEYS[10], KEYS[11], KEYS[12]
+local line, producer, audit, wake = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
 local g, out = open_group(group), {}
@@ -327,15 +332,15 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_35
+          local compose_37
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_35
+          local message = compose_37
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -356,36 +361,54 @@ local aside = g.aside
 do -- withdraw(id, group, g)
   local of, name, at, left = group, id, g, false
   if has_flag(g, 'k') then
-    local is_left_behind_40
+    local is_left_behind_42
     do -- is_left_behind(id)
-      local stands_for_26, stands_for_27
+      local stands_for_27, stands_for_28
       do -- stands_for(id)
         local of, name
         if string.find(id, ';k', 1, true) then
           of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
         end
-        stands_for_26, stands_for_27 = of, name
+        stands_for_27, stands_for_28 = of, name
       end
-      local _, name = stands_for_26, stands_for_27
+      local _, name = stands_for_27, stands_for_28
       local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-      is_left_behind_40 = name and not said or said == '!'
+      is_left_behind_42 = name and not said or said == '!'
     end
-    left = is_left_behind_40
-    local stands_for_28, stands_for_29
+    left = is_left_behind_42
+    local stands_for_29, stands_for_30
     do -- stands_for(id)
       local of, name
       if string.find(id, ';k', 1, true) then
         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
       end
-      stands_for_28, stands_for_29 = of, name
+      stands_for_29, stands_for_30 = of, name
     end
-    local its, known = stands_for_28, stands_for_29
+    local its, known = stands_for_29, stands_for_30
     if known and not left then
       of, name, at = its, known, open_group(its)
     end
   end
   local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
   local failed = r and r.stop == 'b'
+  if r and has_flag(at, 'f') then
+    do -- leave_turn(of, r)
+      local group = of
+      local text = redis_call('HGET', K_entries, r.id)
+      local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+      if fair then
+        local of = r.queue .. ' ' .. fair
+        local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+        redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+        freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+      end
+    end
+    do -- look_now()
+      if freed then
+        redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+      end
+    end
+  end
   local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
   if left then
     text = nil
@@ -407,16 +430,16 @@ do -- withdraw(id, group, g)
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others_of_38
+      local others_of_40
       do -- others_of(field, id)
         local others = ''
         local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_38 = others
+        others_of_40 = others
       end
-      local others = others_of_38
+      local others = others_of_40
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -494,7 +517,7 @@ do -- withdraw(id, group, g)
         end
         do -- write_group(of, g)
           local group, other, other_g = of, nil, nil
-          local state_text_7
+          local state_text_8
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -502,11 +525,11 @@ do -- withdraw(id, group, g)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local text = state_text_7
+          local text = state_text_8
           if other then
-            local state_text_8
+            local state_text_9
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -515,9 +538,9 @@ do -- withdraw(id, group, g)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_9 = text
             end
-            local other_text = state_text_8
+            local other_text = state_text_9
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -538,7 +561,7 @@ do -- withdraw(id, group, g)
       end
       do -- write_group(of, at)
         local group, g, other, other_g = of, at, nil, nil
-        local state_text_7
+        local state_text_8
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -546,11 +569,11 @@ do -- withdraw(id, group, g)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_7 = text
+          state_text_8 = text
         end
-        local text = state_text_7
+        local text = state_text_8
         if other then
-          local state_text_8
+          local state_text_9
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -559,9 +582,9 @@ do -- withdraw(id, group, g)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_9 = text
           end
-          local other_text = state_text_8
+          local other_text = state_text_9
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -594,11 +617,11 @@ end
 redis_call('SET', producer, ARGV[5], 'PX', keep)
 do -- advance({}, line, group, g, out)
   local lists = {}
-  local take_head_41, take_head_42
+  local take_head_43, take_head_44
   do -- take_head(line, group, g)
     local head, entry, corrupt
     if g[1] then
-      local take_follower_36, take_follower_37
+      local take_follower_38, take_follower_39
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -617,20 +640,20 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_36, take_follower_37 = head, entry
+        take_follower_38, take_follower_39 = head, entry
       end
-      head, entry = take_follower_36, take_follower_37
+      head, entry = take_follower_38, take_follower_39
     end
     local others = #g
-    local has_room_31
+    local has_room_32
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_31 = room
+      has_room_32 = room
     end
-    local is_free = has_room_31
+    local is_free = has_room_32
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -638,21 +661,21 @@ do -- advance({}, line, group, g, out)
       entry, corrupt = read_entry(id)
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_39
+        local is_left_behind_41
         do -- is_left_behind(id)
-          local stands_for_26, stands_for_27
+          local stands_for_27, stands_for_28
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_26, stands_for_27 = of, name
+            stands_for_27, stands_for_28 = of, name
           end
-          local _, name = stands_for_26, stands_for_27
+          local _, name = stands_for_27, stands_for_28
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_39 = name and not said or said == '!'
+          is_left_behind_41 = name and not said or said == '!'
         end
-        left = is_left_behind_39
+        left = is_left_behind_41
       end
       if left then
         do -- remove_left(id)
@@ -667,14 +690,15 @@ do -- advance({}, line, group, g, out)
       elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_32
+          local may_join_33
           do -- may_join(group, g, entry, others)
-            local limits_of_22
+            local limits_of_23
             do -- limits_of(group, g, entry)
+              local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
-              for _, text in ipairs({ entry.limits, set }) do
-                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              for _, text in ipairs({ own, set }) do
+                local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                 if starts and starts ~= '0' then
                   limits.starts, limits.window = tonumber(starts), tonumber(window)
                 end
@@ -682,12 +706,12 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_22 = limits
+              limits_of_23 = limits
             end
-            local limits = limits_of_22
-            may_join_32 = (limits.together or 1) > others
+            local limits = limits_of_23
+            may_join_33 = (limits.together or 1) > others
           end
-          fits = may_join_32
+          fits = may_join_33
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -730,7 +754,7 @@ do -- advance({}, line, group, g, out)
             end
             do -- write_group(of, g)
               local group, other, other_g = of, nil, nil
-              local state_text_7
+              local state_text_8
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -738,11 +762,11 @@ do -- advance({}, line, group, g, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_7 = text
+                state_text_8 = text
               end
-              local text = state_text_7
+              local text = state_text_8
               if other then
-                local state_text_8
+                local state_text_9
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -751,9 +775,9 @@ do -- advance({}, line, group, g, out)
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_8 = text
+                  state_text_9 = text
                 end
-                local other_text = state_text_8
+                local other_text = state_text_9
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -868,22 +892,23 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_41, take_head_42 = head, entry
+    take_head_43, take_head_44 = head, entry
   end
-  local head, entry = take_head_41, take_head_42
+  local head, entry = take_head_43, take_head_44
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_33
+        local hold_back_34
         do -- hold_back(group, g, r, entry)
-          local limits_of_23
+          local limits_of_24
           do -- limits_of(group, g, entry)
+            local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
-            for _, text in ipairs({ entry.limits, set }) do
-              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+            for _, text in ipairs({ own, set }) do
+              local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
               if starts and starts ~= '0' then
                 limits.starts, limits.window = tonumber(starts), tonumber(window)
               end
@@ -891,9 +916,9 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_23 = limits
+            limits_of_24 = limits
           end
-          local limits = limits_of_23
+          local limits = limits_of_24
           local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -910,18 +935,18 @@ do -- advance({}, line, group, g, out)
             end
           end
           if has_flag(g, 'k') then
-            local await_places_30
+            local await_places_31
             do -- await_places(r, entry)
-              local stands_for_24, stands_for_25
+              local stands_for_25, stands_for_26
               do -- stands_for(r.id)
                 local id = r.id
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_24, stands_for_25 = of, name
+                stands_for_25, stands_for_26 = of, name
               end
-              local of, name = stands_for_24, stands_for_25
+              local of, name = stands_for_25, stands_for_26
               local free_at
               if of then
                 free_at = now_ms() + FAR
@@ -948,21 +973,21 @@ do -- advance({}, line, group, g, out)
                 r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               end
-              await_places_30 = free_at
+              await_places_31 = free_at
             end
-            awaits = await_places_30
+            awaits = await_places_31
           end
           if limits.starts and not awaits then
-            local counted_begins_19, counted_begins_20, counted_begins_21
+            local counted_begins_20, counted_begins_21, counted_begins_22
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
+            local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -997,7 +1022,7 @@ do -- advance({}, line, group, g, out)
             local oldest = within[#within - limits.starts + 1]
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
-          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
           if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
@@ -1006,14 +1031,63 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_33 = free_at or awaits
+          hold_back_34 = free_at or awaits
         end
-        held = hold_back_33
+        held = hold_back_34
+        if not held then
+          local take_turn_35
+          do -- take_turn(group, g, r, entry)
+            local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+            local waits = false
+            if fair then
+              if not has_flag(g, 'f') then
+                do -- add_mark(g, 'f')
+                  local letter = 'f'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+              end
+              local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+              if r.release ~= '' then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+              end
+              local of = entry.queue .. ' ' .. fair
+              local before = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+              local out = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+              waits = not keeps and (before > 0 or out >= tonumber(weight))
+              if waits then
+                local draw_number_4
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_4 = drawn
+                end
+                local number = draw_number_4
+                r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                if before == 0 then
+                  do -- look_later(of)
+                    redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                  end
+                end
+              end
+            end
+            take_turn_35 = waits
+          end
+          held = take_turn_35
+        end
       end
       if held then
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_7
+          local state_text_8
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1021,11 +1095,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local text = state_text_7
+          local text = state_text_8
           if other then
-            local state_text_8
+            local state_text_9
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1034,9 +1108,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_9 = text
             end
-            local other_text = state_text_8
+            local other_text = state_text_9
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1047,7 +1121,7 @@ do -- advance({}, line, group, g, out)
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_4
+            local draw_number_5
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1055,14 +1129,14 @@ do -- advance({}, line, group, g, out)
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_4 = drawn
+              draw_number_5 = drawn
             end
-            drawn = draw_number_4
+            drawn = draw_number_5
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_7
+            local state_text_8
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1070,11 +1144,11 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_7 = text
+              state_text_8 = text
             end
-            local text = state_text_7
+            local text = state_text_8
             if other then
-              local state_text_8
+              local state_text_9
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1083,24 +1157,33 @@ do -- advance({}, line, group, g, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_8 = text
+                state_text_9 = text
               end
-              local other_text = state_text_8
+              local other_text = state_text_9
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_34
+          local compose_36
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_34
+          local message = compose_36
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          if g.flags ~= '-' then
+            do -- count_turn(group, r, entry)
+              local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+              if fair then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+              end
+            end
+          end
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1124,27 +1207,27 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_16, counted_begins_17, counted_begins_18
+            local counted_begins_17, counted_begins_18, counted_begins_19
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_16, counted_begins_17, counted_begins_18
+            local _, _, window = counted_begins_17, counted_begins_18, counted_begins_19
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_7
+          local state_text_8
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1152,11 +1235,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local text = state_text_7
+          local text = state_text_8
           if other then
-            local state_text_8
+            local state_text_9
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1165,9 +1248,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_9 = text
             end
-            local other_text = state_text_8
+            local other_text = state_text_9
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1175,6 +1258,13 @@ do -- advance({}, line, group, g, out)
         end
       end
     end
+  end
+end
+if freed then
+  do -- ring(wake)
+    redis_call('LPUSH', wake, K_us_text)
+    redis_call('LTRIM', wake, 0, 0)
+    redis_call('PEXPIRE', wake, BELL)
   end
 end
 do -- note(audit, ARGV[7])

@@ -82,7 +82,7 @@ local function open_group(group)
         local read_entry_7, read_entry_8
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -336,7 +336,7 @@ for at = #g, 1, -1 do
     do -- read_entry(other.id)
       local id = other.id
       local text = redis_call('HGET', K_entries, id)
-      local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+      local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
       local entry, corrupt
       if group then
         entry = {

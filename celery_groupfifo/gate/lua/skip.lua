@@ -6,6 +6,7 @@
 -- KEYS[10] audit    (list)  the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] line     (list)  of the group
+-- KEYS[13] wake     (list)  wakes one sweeping worker: a tenant's next head may go out
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)  for the audit
 -- ARGV[4] call      (number) of this action, from 1
@@ -58,16 +59,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_8
+  local read_group_9
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_7
+      local group_text_8
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_7 = texts[group]
+        group_text_8 = texts[group]
       end
-      local text = group_text_7
+      local text = group_text_8
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -86,18 +87,18 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_8 = g
+    read_group_9 = g
   end
-  local g = read_group_8
+  local g = read_group_9
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_9, read_entry_10
+        local read_entry_10, read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -107,9 +108,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_9, read_entry_10 = entry, corrupt
+          read_entry_10, read_entry_11 = entry, corrupt
         end
-        local entry, corrupt = read_entry_9, read_entry_10
+        local entry, corrupt = read_entry_10, read_entry_11
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -313,6 +314,8 @@ local function open_group(group)
 end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -329,10 +332,10 @@ local function task_of(name)
 end
 -- Returns the text of an entry that stands at its place in the line, also of an unreadable one; else nothing.
 local function text_in_line(us, id)
-  local read_entry_15, read_entry_16
+  local read_entry_16, read_entry_17
   do -- read_entry(id)
     local text = redis_call('HGET', K_entries, id)
-    local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+    local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
     local entry, corrupt
     if group then
       entry = {
@@ -342,61 +345,80 @@ local function text_in_line(us, id)
     elseif text then
       corrupt = text
     end
-    read_entry_15, read_entry_16 = entry, corrupt
+    read_entry_16, read_entry_17 = entry, corrupt
   end
-  local entry, corrupt = read_entry_15, read_entry_16
+  local entry, corrupt = read_entry_16, read_entry_17
   return entry and entry.us == us and entry.text or corrupt
 end
 -- Returns whether the task of a stand-in runs.
 local function runs_elsewhere(id)
-  local stands_for_29, stands_for_30
+  local stands_for_30, stands_for_31
   do -- stands_for(id)
     local of, name
     if string.find(id, ';k', 1, true) then
       of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
     end
-    stands_for_29, stands_for_30 = of, name
+    stands_for_30, stands_for_31 = of, name
   end
-  local of, name = stands_for_29, stands_for_30
+  local of, name = stands_for_30, stands_for_31
   local other = of and record_of(open_group(of), name)
   return other and other.state == 'r'
 end
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 -- Take out an entry that does not run; through a stand-in, its task. The caller removes the place in line, and writes
 -- the group. Returns the text of the task's entry, or '' when it is gone already; whether it had failed and blocked its
 -- group, which is unblocked then; its name, and its group.
 local function withdraw(id, group, g)
   local of, name, at, left = group, id, g, false
   if has_flag(g, 'k') then
-    local is_left_behind_42
+    local is_left_behind_44
     do -- is_left_behind(id)
-      local stands_for_27, stands_for_28
+      local stands_for_28, stands_for_29
       do -- stands_for(id)
         local of, name
         if string.find(id, ';k', 1, true) then
           of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
         end
-        stands_for_27, stands_for_28 = of, name
+        stands_for_28, stands_for_29 = of, name
       end
-      local _, name = stands_for_27, stands_for_28
+      local _, name = stands_for_28, stands_for_29
       local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-      is_left_behind_42 = name and not said or said == '!'
+      is_left_behind_44 = name and not said or said == '!'
     end
-    left = is_left_behind_42
-    local stands_for_31, stands_for_32
+    left = is_left_behind_44
+    local stands_for_32, stands_for_33
     do -- stands_for(id)
       local of, name
       if string.find(id, ';k', 1, true) then
         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
       end
-      stands_for_31, stands_for_32 = of, name
+      stands_for_32, stands_for_33 = of, name
     end
-    local its, known = stands_for_31, stands_for_32
+    local its, known = stands_for_32, stands_for_33
     if known and not left then
       of, name, at = its, known, open_group(its)
     end
   end
   local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
   local failed = r and r.stop == 'b'
+  if r and has_flag(at, 'f') then
+    do -- leave_turn(of, r)
+      local group = of
+      local text = redis_call('HGET', K_entries, r.id)
+      local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+      if fair then
+        local of = r.queue .. ' ' .. fair
+        local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+        redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+        freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+      end
+    end
+    do -- look_now()
+      if freed then
+        redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+      end
+    end
+  end
   local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
   if left then
     text = nil
@@ -418,16 +440,16 @@ local function withdraw(id, group, g)
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others_of_40
+      local others_of_42
       do -- others_of(field, id)
         local others = ''
         local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_40 = others
+        others_of_42 = others
       end
-      local others = others_of_40
+      local others = others_of_42
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -590,8 +612,9 @@ local function withdraw(id, group, g)
   end
   return text or '', failed, name, of
 end
+local BELL = 5000 -- ms that a bell waits for a worker
 
-local audit, line = KEYS[10], KEYS[12]
+local audit, line, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, id, why = ARGV[5], ARGV[6], ARGV[7]
 
 local g, name, first = open_group(group), nil, nil
@@ -749,12 +772,12 @@ if why ~= '' then
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_43, take_head_44
+  local take_head_45, take_head_46
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_38, take_follower_39
+      local take_follower_40, take_follower_41
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -762,11 +785,11 @@ do -- advance({}, line, group, g, out)
           free = free and r.stop == 'f'
         end
         while free and g[1] and not head do
-          local read_entry_11, read_entry_12
+          local read_entry_12, read_entry_13
           do -- read_entry(g[1].id)
             local id = g[1].id
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -776,9 +799,9 @@ do -- advance({}, line, group, g, out)
             elseif text then
               corrupt = text
             end
-            read_entry_11, read_entry_12 = entry, corrupt
+            read_entry_12, read_entry_13 = entry, corrupt
           end
-          local found, corrupt = read_entry_11, read_entry_12
+          local found, corrupt = read_entry_12, read_entry_13
           if found then
             head, entry = g[1], found
             head.stop = '-'
@@ -789,28 +812,28 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_38, take_follower_39 = head, entry
+        take_follower_40, take_follower_41 = head, entry
       end
-      head, entry = take_follower_38, take_follower_39
+      head, entry = take_follower_40, take_follower_41
     end
     local others = #g
-    local has_room_34
+    local has_room_35
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_34 = room
+      has_room_35 = room
     end
-    local is_free = has_room_34
+    local is_free = has_room_35
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_13, read_entry_14
+      local read_entry_14, read_entry_15
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
-        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then
           entry = {
@@ -820,26 +843,26 @@ do -- advance({}, line, group, g, out)
         elseif text then
           corrupt = text
         end
-        read_entry_13, read_entry_14 = entry, corrupt
+        read_entry_14, read_entry_15 = entry, corrupt
       end
-      entry, corrupt = read_entry_13, read_entry_14
+      entry, corrupt = read_entry_14, read_entry_15
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_41
+        local is_left_behind_43
         do -- is_left_behind(id)
-          local stands_for_27, stands_for_28
+          local stands_for_28, stands_for_29
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_27, stands_for_28 = of, name
+            stands_for_28, stands_for_29 = of, name
           end
-          local _, name = stands_for_27, stands_for_28
+          local _, name = stands_for_28, stands_for_29
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_41 = name and not said or said == '!'
+          is_left_behind_43 = name and not said or said == '!'
         end
-        left = is_left_behind_41
+        left = is_left_behind_43
       end
       if left then
         do -- remove_left(id)
@@ -854,14 +877,15 @@ do -- advance({}, line, group, g, out)
       elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_35
+          local may_join_36
           do -- may_join(group, g, entry, others)
-            local limits_of_23
+            local limits_of_24
             do -- limits_of(group, g, entry)
+              local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
-              for _, text in ipairs({ entry.limits, set }) do
-                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              for _, text in ipairs({ own, set }) do
+                local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                 if starts and starts ~= '0' then
                   limits.starts, limits.window = tonumber(starts), tonumber(window)
                 end
@@ -869,12 +893,12 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_23 = limits
+              limits_of_24 = limits
             end
-            local limits = limits_of_23
-            may_join_35 = (limits.together or 1) > others
+            local limits = limits_of_24
+            may_join_36 = (limits.together or 1) > others
           end
-          fits = may_join_35
+          fits = may_join_36
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -1055,22 +1079,23 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_4
       g.drained = depth <= 0
     end
-    take_head_43, take_head_44 = head, entry
+    take_head_45, take_head_46 = head, entry
   end
-  local head, entry = take_head_43, take_head_44
+  local head, entry = take_head_45, take_head_46
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_36
+        local hold_back_37
         do -- hold_back(group, g, r, entry)
-          local limits_of_24
+          local limits_of_25
           do -- limits_of(group, g, entry)
+            local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
-            for _, text in ipairs({ entry.limits, set }) do
-              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+            for _, text in ipairs({ own, set }) do
+              local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
               if starts and starts ~= '0' then
                 limits.starts, limits.window = tonumber(starts), tonumber(window)
               end
@@ -1078,9 +1103,9 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_24 = limits
+            limits_of_25 = limits
           end
-          local limits = limits_of_24
+          local limits = limits_of_25
           local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -1097,18 +1122,18 @@ do -- advance({}, line, group, g, out)
             end
           end
           if has_flag(g, 'k') then
-            local await_places_33
+            local await_places_34
             do -- await_places(r, entry)
-              local stands_for_25, stands_for_26
+              local stands_for_26, stands_for_27
               do -- stands_for(r.id)
                 local id = r.id
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_25, stands_for_26 = of, name
+                stands_for_26, stands_for_27 = of, name
               end
-              local of, name = stands_for_25, stands_for_26
+              local of, name = stands_for_26, stands_for_27
               local free_at
               if of then
                 free_at = now_ms() + FAR
@@ -1135,21 +1160,21 @@ do -- advance({}, line, group, g, out)
                 r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               end
-              await_places_33 = free_at
+              await_places_34 = free_at
             end
-            awaits = await_places_33
+            awaits = await_places_34
           end
           if limits.starts and not awaits then
-            local counted_begins_20, counted_begins_21, counted_begins_22
+            local counted_begins_21, counted_begins_22, counted_begins_23
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
+            local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -1184,7 +1209,7 @@ do -- advance({}, line, group, g, out)
             local oldest = within[#within - limits.starts + 1]
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
-          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
           if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
@@ -1193,9 +1218,58 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_36 = free_at or awaits
+          hold_back_37 = free_at or awaits
         end
-        held = hold_back_36
+        held = hold_back_37
+        if not held then
+          local take_turn_38
+          do -- take_turn(group, g, r, entry)
+            local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+            local waits = false
+            if fair then
+              if not has_flag(g, 'f') then
+                do -- add_mark(g, 'f')
+                  local letter = 'f'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+              end
+              local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+              if r.release ~= '' then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+              end
+              local of = entry.queue .. ' ' .. fair
+              local before = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+              local out = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+              waits = not keeps and (before > 0 or out >= tonumber(weight))
+              if waits then
+                local draw_number_6
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_6 = drawn
+                end
+                local number = draw_number_6
+                r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                if before == 0 then
+                  do -- look_later(of)
+                    redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                  end
+                end
+              end
+            end
+            take_turn_38 = waits
+          end
+          held = take_turn_38
+        end
       end
       if held then
         do -- write_group(group, g)
@@ -1234,7 +1308,7 @@ do -- advance({}, line, group, g, out)
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_6
+            local draw_number_7
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1242,9 +1316,9 @@ do -- advance({}, line, group, g, out)
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_6 = drawn
+              draw_number_7 = drawn
             end
-            drawn = draw_number_6
+            drawn = draw_number_7
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -1278,16 +1352,25 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_37
+          local compose_39
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_37
+          local message = compose_39
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          if g.flags ~= '-' then
+            do -- count_turn(group, r, entry)
+              local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+              if fair then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+              end
+            end
+          end
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1311,20 +1394,20 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_17, counted_begins_18, counted_begins_19
+            local counted_begins_18, counted_begins_19, counted_begins_20
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_17, counted_begins_18, counted_begins_19
+            local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
@@ -1364,6 +1447,13 @@ do -- advance({}, line, group, g, out)
     end
   end
 end
+if freed then
+  do -- ring(wake)
+    redis_call('LPUSH', wake, K_us_text)
+    redis_call('LTRIM', wake, 0, 0)
+    redis_call('PEXPIRE', wake, BELL)
+  end
+end
 do -- note(audit, ARGV[3])
   local text = ARGV[3]
   if text ~= '' then
@@ -1371,10 +1461,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_45
+local keep_answer_47
 do -- keep_answer({ 1, failed and '' or text, unpack(out) })
   local reply = { 1, failed and '' or text, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_45 = reply
+  keep_answer_47 = reply
 end
-return keep_answer_45
+return keep_answer_47

@@ -71,7 +71,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -84,16 +84,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_4
+  local read_group_5
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_3
+      local group_text_4
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_3 = texts[group]
+        group_text_4 = texts[group]
       end
-      local text = group_text_3
+      local text = group_text_4
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -112,9 +112,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_4 = g
+    read_group_5 = g
   end
-  local g = read_group_4
+  local g = read_group_5
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -287,7 +287,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_5
+        local state_text_6
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -295,11 +295,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_5 = text
+          state_text_6 = text
         end
-        local text = state_text_5
+        local text = state_text_6
         if other then
-          local state_text_6
+          local state_text_7
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -308,9 +308,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local other_text = state_text_6
+          local other_text = state_text_7
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -325,6 +325,8 @@ local EXPIRED = 50 -- letters that one call removes for their number and age
 local EXPIRED_BYTES = 4000000 -- of them; and one letter more
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -389,7 +391,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_30
+  local room_in_32
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -399,9 +401,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_30 = room
+    room_in_32 = room
   end
-  local room = room_in_30
+  local room = room_in_32
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -417,6 +419,8 @@ local function take_room(crowd, lists, queue, member)
   end
   return found
 end
+local MOST = 20 -- members that one call looks at
+local AT_ONCE = 20 -- tickets that one call looks at
 
 local STATE = { h = 'h', r = 'w' } -- state of an entry whose member still counts
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
@@ -424,7 +428,7 @@ local pulse, crowd, runs = KEYS[10], KEYS[11], KEYS[12]
 local ttl, limit, claim, owner = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[13])
 
-local beat_27, beat_28
+local beat_29, beat_30
 do -- beat(pulse, ttl, owner, watch, woken)
   local last, since, watcher, till = string.match(redis_call('GET', pulse) or '', '^(%d+) (%d+) (%S+) (%d+)$')
   if not last or math.abs(now_ms() - tonumber(last)) > ttl / 2 then
@@ -435,17 +439,17 @@ do -- beat(pulse, ttl, owner, watch, woken)
     watcher, till = owner, digits(now_ms() + watch)
   end
   redis_call('SET', pulse, table.concat({ K_ms_text, since, watcher, till }, ' '))
-  beat_27, beat_28 = tonumber(since), watcher == owner
+  beat_29, beat_30 = tonumber(since), watcher == owner
 end
-local since, watches = beat_27, beat_28
+local since, watches = beat_29, beat_30
 local lists, out, named, moved, at = named_lists(13, 14, count), {}, {}, {}, 0
-local names_again_26
+local names_again_28
 do -- names_again(runs, 'sweep', call, lists, out)
   local kind = 'sweep'
   local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
   names = before == call and names or ''
   for name in string.gmatch(names, '%S+') do
-    local find_record_10
+    local find_record_11
     do -- find_record(name)
       local id = name
       local entry, found, g = read_entry(id), nil, nil
@@ -453,31 +457,31 @@ do -- names_again(runs, 'sweep', call, lists, out)
         g = open_group(entry.group)
         found = record_of(g, id)
       end
-      find_record_10 = found
+      find_record_11 = found
     end
-    local r = find_record_10
+    local r = find_record_11
     if r then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_24
+          local compose_26
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_24 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_24
+          local message = compose_26
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
       end
     end
   end
-  names_again_26 = names
+  names_again_28 = names
 end
-local asked = names_again_26
+local asked = names_again_28
 local left = soonest()
 local members = due_now(left, limit)
 local due = #members
@@ -486,7 +490,7 @@ while at < #members do -- grows when a crowd comes in
   local member = members[at]
   local kind, group, id = string.match(member, '^(%l) (%S+) ?(.*)$')
   local g = STATE[kind] and open_group(group)
-  local r, before = g and record_of(g, id), #out
+  local r, before, went = g and record_of(g, id), #out, nil
   if kind == 'w' and now_ms() - since < ttl then
     redis_call('ZADD', K_due, since + ttl, member)
   elseif kind == 'e' and redis_call('HEXISTS', K_entries, id) == 0 then
@@ -517,10 +521,397 @@ while at < #members do -- grows when a crowd comes in
         end
       end
     end
+  elseif kind == 'f' then
+    local look_at_turns_35
+    do -- look_at_turns(lists, string.sub(member, 3), out)
+      local of = string.sub(member, 3)
+      local from, to = '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127'
+      for _, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, AT_ONCE)) do
+        local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
+        local r = record_of(open_group(group), id)
+        if not r or r.state ~= 'w' or r.release ~= drawn then
+          redis_call('ZREM', K_on_the_way, member)
+        end
+      end
+      local next_turns_34
+      do -- next_turns(lists, of, out, true)
+        local of, again = of, true
+        local from, to = '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127'
+        local names, more = '', true
+        for _ = 1, MOST do
+          local member = more and redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, 1)[1]
+          if not member then
+            break
+          end
+          local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
+          local g = open_group(group)
+          local r, entry = record_of(g, id), read_entry(id)
+          local weight = entry and string.match(entry.limits, '^ f(%d+)/')
+          local count = redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+          if not r or r.stop ~= 't' or r.release ~= drawn then -- it has left
+            redis_call('ZREM', K_on_the_way, member)
+          elseif not weight then -- unreadable: the sweep sets it aside
+            redis_call('ZREM', K_on_the_way, member)
+            r.stop = '-'
+            do -- write_group(group, g)
+              local other, other_g = nil, nil
+              local state_text_6
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_6 = text
+              end
+              local text = state_text_6
+              if other then
+                local state_text_7
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_7 = text
+                end
+                local other_text = state_text_7
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            redis_call('ZADD', K_due, K_HOLDS + now_ms(), 'h ' .. group .. ' ' .. id)
+          elseif count < tonumber(weight) then
+            r.state, r.stop = 'w', '-' -- its turn has come
+            do -- release(lists, group, g, r, entry, out)
+              local held
+              if entry.limits ~= '' or g.flags ~= '-' then
+                local hold_back_23
+                do -- hold_back(group, g, r, entry)
+                  local limits_of_17
+                  do -- limits_of(group, g, entry)
+                    local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
+                    local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                    local limits = {}
+                    for _, text in ipairs({ own, set }) do
+                      local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
+                      if starts and starts ~= '0' then
+                        limits.starts, limits.window = tonumber(starts), tonumber(window)
+                      end
+                      if together and together ~= '0' then
+                        limits.together = tonumber(together)
+                      end
+                    end
+                    limits_of_17 = limits
+                  end
+                  local limits = limits_of_17
+                  local free_at, awaits
+                  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                    if has_flag(g, 'n') then
+                      do -- drop_mark(g, 'n')
+                        local letter = 'n'
+                        g.flags = string.gsub(g.flags, letter, '', 1)
+                        g.flags = g.flags == '' and '-' or g.flags
+                      end
+                    else
+                      do -- add_mark(g, 'n')
+                        local letter = 'n'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                  end
+                  if has_flag(g, 'k') then
+                    local await_places_22
+                    do -- await_places(r, entry)
+                      local stands_for_18, stands_for_19
+                      do -- stands_for(r.id)
+                        local id = r.id
+                        local of, name
+                        if string.find(id, ';k', 1, true) then
+                          of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                        end
+                        stands_for_18, stands_for_19 = of, name
+                      end
+                      local of, name = stands_for_18, stands_for_19
+                      local free_at
+                      if of then
+                        free_at = now_ms() + FAR
+                        local other = record_of(open_group(of), name)
+                        if other and other.state == 'h' and other.stop == 's' then
+                          do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                            local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                            redis_call('ZADD', K_due, score + now_ms(), member)
+                            soon = true
+                          end
+                        end
+                      else
+                        local number = 0
+                        for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                          number = number + 1
+                          local place = r.id .. ';k' .. number
+                          local there = record_of(open_group(each), place)
+                          if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                            free_at = now_ms() + FAR
+                          end
+                        end
+                      end
+                      if free_at then
+                        r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                        r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                      end
+                      await_places_22 = free_at
+                    end
+                    awaits = await_places_22
+                  end
+                  if limits.starts and not awaits then
+                    local counted_begins_14, counted_begins_15, counted_begins_16
+                    do -- counted_begins(group)
+                      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                      local begins = {}
+                      for ms in string.gmatch(times or '', '%d+') do
+                        begins[#begins + 1] = tonumber(ms)
+                      end
+                      counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    end
+                    local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
+                    if not has_flag(g, 's') then
+                      do -- add_mark(g, 's')
+                        local letter = 's'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    if limits.starts > starts or limits.window > window then
+                      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                        table.sort(begins)
+                        local text = digits(starts) .. ' ' .. digits(window)
+                        for at = math.max(#begins - starts + 1, 1), #begins do
+                          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                            text = text .. ' ' .. digits(begins[at])
+                          end
+                        end
+                        redis_call('HSET', K_begins, 's ' .. group, text)
+                      end
+                    end
+                    local within = {}
+                    for _, other in ipairs(g) do -- one that is released may begin at any time
+                      if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
+                        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                      end
+                    end
+                    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                      if ms >= now_ms() - limits.window and ms <= now_ms() then
+                        within[#within + 1] = ms
+                      end
+                    end
+                    table.sort(within)
+                    local oldest = within[#within - limits.starts + 1]
+                    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+                  end
+                  local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
+                  if due > now_ms() and not awaits then
+                    free_at = math.max(free_at or 0, due)
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                  end
+                  hold_back_23 = free_at or awaits
+                end
+                held = hold_back_23
+                if not held then
+                  local take_turn_24
+                  do -- take_turn(group, g, r, entry)
+                    local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                    local waits = false
+                    if fair then
+                      if not has_flag(g, 'f') then
+                        do -- add_mark(g, 'f')
+                          local letter = 'f'
+                          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                        end
+                      end
+                      local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                      if r.release ~= '' then
+                        local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                        redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                      end
+                      local of = entry.queue .. ' ' .. fair
+                      local before = keeps and 0
+                        or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                      local out = keeps and 0
+                        or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                      waits = not keeps and (before > 0 or out >= tonumber(weight))
+                      if waits then
+                        local draw_number_2
+                        do -- draw_number()
+                          local drawn = K_us_text
+                          local last = redis_call('SET', K_fence, drawn, 'GET')
+                          if last and last >= drawn then -- both have 16 digits
+                            drawn = string.format('%.0f', last + 1)
+                            redis_call('SET', K_fence, drawn)
+                          end
+                          draw_number_2 = drawn
+                        end
+                        local number = draw_number_2
+                        r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                        r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                        redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                        if before == 0 then
+                          do -- look_later(of)
+                            redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                          end
+                        end
+                      end
+                    end
+                    take_turn_24 = waits
+                  end
+                  held = take_turn_24
+                end
+              end
+              if held then
+                do -- write_group(group, g)
+                  local other, other_g = nil, nil
+                  local state_text_6
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_6 = text
+                  end
+                  local text = state_text_6
+                  if other then
+                    local state_text_7
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_7 = text
+                    end
+                    local other_text = state_text_7
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+              else
+                do -- send_out(lists, group, g, r, entry, out)
+                  local drawn, other, other_g = nil, nil, nil
+                  local queue = entry.queue
+                  if not drawn then
+                    local draw_number_3
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_3 = drawn
+                    end
+                    drawn = draw_number_3
+                  end
+                  r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                  r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                  do -- write_group(group, g, other, other_g)
+                    local state_text_6
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_6 = text
+                    end
+                    local text = state_text_6
+                    if other then
+                      local state_text_7
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_7 = text
+                      end
+                      local other_text = state_text_7
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
+                    end
+                  end
+                  local compose_25
+                  do -- compose(r.id, entry, drawn, r.lost)
+                    local id, lost = r.id, r.lost
+                    local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                    local cut = entry.at + entry.cut
+                    compose_25 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                      .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                  end
+                  local message = compose_25
+                  redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                  if g.flags ~= '-' then
+                    do -- count_turn(group, r, entry)
+                      local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                      if fair then
+                        local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                        redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                      end
+                    end
+                  end
+                  local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                    or redis.pcall('RPUSH', lists[queue], message))
+                  if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                    error(pushed.err)
+                  elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                    out[#out + 1] = queue
+                    out[#out + 1] = message
+                  end
+                end
+              end
+            end
+            names, more = names .. ' ' .. id, r.state == 'h' or count + 1 < tonumber(weight)
+            if r.state == 'h' then -- its rate holds it back now
+              redis_call('ZREM', K_on_the_way, member)
+            end
+          else
+            more = false
+          end
+        end
+        if redis_call('ZLEXCOUNT', K_on_the_way, from, to) == 0 then
+          redis_call('ZREM', K_due, 'f ' .. of)
+        elseif more then
+          redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
+        elseif again then
+          do -- look_later(of)
+            redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+          end
+        end
+        next_turns_34 = names
+      end
+      local names = next_turns_34
+      look_at_turns_35 = names
+    end
+    went = look_at_turns_35
   elseif kind == 'q' then
     do -- bring_in(crowd, lists, group, limit + due - #members, members)
       local queue, most = group, limit + due - #members
-      local room_in_31
+      local room_in_33
       do -- room_in(lists, queue)
         local room = rooms[queue]
         if not room then
@@ -530,9 +921,9 @@ while at < #members do -- grows when a crowd comes in
           room = ahead and ROOM - ahead or math.huge
         end
         rooms[queue] = room
-        room_in_31 = room
+        room_in_33 = room
       end
-      local room = room_in_31
+      local room = room_in_33
       local wanted = math.max(math.min(room, most), 0)
       local rows = redis_call('ZRANGEBYLEX', crowd, '[' .. queue .. ' ', '(' .. queue .. ' \127', 'LIMIT', 0, wanted + 1)
       for at = 1, math.min(wanted, #rows) do
@@ -580,7 +971,7 @@ while at < #members do -- grows when a crowd comes in
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_6
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -588,11 +979,11 @@ while at < #members do -- grows when a crowd comes in
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local text = state_text_5
+          local text = state_text_6
           if other then
-            local state_text_6
+            local state_text_7
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -601,9 +992,9 @@ while at < #members do -- grows when a crowd comes in
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_7
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -616,35 +1007,36 @@ while at < #members do -- grows when a crowd comes in
         local entry, corrupt = read_entry(r.id)
         local left = false
         if entry and has_flag(g, 'k') then
-          local is_left_behind_25
+          local is_left_behind_27
           do -- is_left_behind(r.id)
             local id = r.id
-            local stands_for_19, stands_for_20
+            local stands_for_20, stands_for_21
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_19, stands_for_20 = of, name
+              stands_for_20, stands_for_21 = of, name
             end
-            local _, name = stands_for_19, stands_for_20
+            local _, name = stands_for_20, stands_for_21
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_25 = name and not said or said == '!'
+            is_left_behind_27 = name and not said or said == '!'
           end
-          left = is_left_behind_25
+          left = is_left_behind_27
         end
         if entry and not left then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_22
+              local hold_back_23
               do -- hold_back(group, g, r, entry)
-                local limits_of_16
+                local limits_of_17
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -652,9 +1044,9 @@ while at < #members do -- grows when a crowd comes in
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_16 = limits
+                  limits_of_17 = limits
                 end
-                local limits = limits_of_16
+                local limits = limits_of_17
                 local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -671,18 +1063,18 @@ while at < #members do -- grows when a crowd comes in
                   end
                 end
                 if has_flag(g, 'k') then
-                  local await_places_21
+                  local await_places_22
                   do -- await_places(r, entry)
-                    local stands_for_17, stands_for_18
+                    local stands_for_18, stands_for_19
                     do -- stands_for(r.id)
                       local id = r.id
                       local of, name
                       if string.find(id, ';k', 1, true) then
                         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                       end
-                      stands_for_17, stands_for_18 = of, name
+                      stands_for_18, stands_for_19 = of, name
                     end
-                    local of, name = stands_for_17, stands_for_18
+                    local of, name = stands_for_18, stands_for_19
                     local free_at
                     if of then
                       free_at = now_ms() + FAR
@@ -709,21 +1101,21 @@ while at < #members do -- grows when a crowd comes in
                       r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                       r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     end
-                    await_places_21 = free_at
+                    await_places_22 = free_at
                   end
-                  awaits = await_places_21
+                  awaits = await_places_22
                 end
                 if limits.starts and not awaits then
-                  local counted_begins_13, counted_begins_14, counted_begins_15
+                  local counted_begins_14, counted_begins_15, counted_begins_16
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_13, counted_begins_14, counted_begins_15 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_13, counted_begins_14, counted_begins_15
+                  local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -758,7 +1150,7 @@ while at < #members do -- grows when a crowd comes in
                   local oldest = within[#within - limits.starts + 1]
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
-                local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                 if due > now_ms() and not awaits then
                   free_at = math.max(free_at or 0, due)
                 end
@@ -767,14 +1159,63 @@ while at < #members do -- grows when a crowd comes in
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_22 = free_at or awaits
+                hold_back_23 = free_at or awaits
               end
-              held = hold_back_22
+              held = hold_back_23
+              if not held then
+                local take_turn_24
+                do -- take_turn(group, g, r, entry)
+                  local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                  local waits = false
+                  if fair then
+                    if not has_flag(g, 'f') then
+                      do -- add_mark(g, 'f')
+                        local letter = 'f'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                    if r.release ~= '' then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                    end
+                    local of = entry.queue .. ' ' .. fair
+                    local before = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                    local out = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                    waits = not keeps and (before > 0 or out >= tonumber(weight))
+                    if waits then
+                      local draw_number_2
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_2 = drawn
+                      end
+                      local number = draw_number_2
+                      r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                      r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                      redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                      if before == 0 then
+                        do -- look_later(of)
+                          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                        end
+                      end
+                    end
+                  end
+                  take_turn_24 = waits
+                end
+                held = take_turn_24
+              end
             end
             if held then
               do -- write_group(group, g)
                 local other, other_g = nil, nil
-                local state_text_5
+                local state_text_6
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -782,11 +1223,11 @@ while at < #members do -- grows when a crowd comes in
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_6 = text
                 end
-                local text = state_text_5
+                local text = state_text_6
                 if other then
-                  local state_text_6
+                  local state_text_7
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -795,9 +1236,9 @@ while at < #members do -- grows when a crowd comes in
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_6 = text
+                    state_text_7 = text
                   end
-                  local other_text = state_text_6
+                  local other_text = state_text_7
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -808,7 +1249,7 @@ while at < #members do -- grows when a crowd comes in
                 local drawn, other, other_g = nil, nil, nil
                 local queue = entry.queue
                 if not drawn then
-                  local draw_number_2
+                  local draw_number_3
                   do -- draw_number()
                     local drawn = K_us_text
                     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -816,14 +1257,14 @@ while at < #members do -- grows when a crowd comes in
                       drawn = string.format('%.0f', last + 1)
                       redis_call('SET', K_fence, drawn)
                     end
-                    draw_number_2 = drawn
+                    draw_number_3 = drawn
                   end
-                  drawn = draw_number_2
+                  drawn = draw_number_3
                 end
                 r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                 r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                 do -- write_group(group, g, other, other_g)
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -831,11 +1272,11 @@ while at < #members do -- grows when a crowd comes in
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local text = state_text_5
+                  local text = state_text_6
                   if other then
-                    local state_text_6
+                    local state_text_7
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -844,24 +1285,33 @@ while at < #members do -- grows when a crowd comes in
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_6 = text
+                      state_text_7 = text
                     end
-                    local other_text = state_text_6
+                    local other_text = state_text_7
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_23
+                local compose_25
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_23 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_25 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_23
+                local message = compose_25
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                if g.flags ~= '-' then
+                  do -- count_turn(group, r, entry)
+                    local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                    if fair then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                    end
+                  end
+                end
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
                 if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -911,7 +1361,7 @@ while at < #members do -- grows when a crowd comes in
                 end
                 do -- write_group(of, g)
                   local group, other, other_g = of, nil, nil
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -919,11 +1369,11 @@ while at < #members do -- grows when a crowd comes in
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local text = state_text_5
+                  local text = state_text_6
                   if other then
-                    local state_text_6
+                    local state_text_7
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -932,9 +1382,9 @@ while at < #members do -- grows when a crowd comes in
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_6 = text
+                      state_text_7 = text
                     end
-                    local other_text = state_text_6
+                    local other_text = state_text_7
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -1038,7 +1488,7 @@ while at < #members do -- grows when a crowd comes in
           end
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1046,11 +1496,11 @@ while at < #members do -- grows when a crowd comes in
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1059,9 +1509,9 @@ while at < #members do -- grows when a crowd comes in
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -1072,25 +1522,23 @@ while at < #members do -- grows when a crowd comes in
       end
     end
   end
-  asked = #out > before and asked .. ' ' .. id or asked
+  asked = #out > before and asked .. (went or ' ' .. id) or asked
 end
-if asked ~= '' then
-  do -- remember(runs, 'sweep', call, asked, keep)
-    local kind, names, ttl = 'sweep', asked, keep
-    if redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
-      redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
-    end
+do -- remember(runs, 'sweep', call, asked, keep)
+  local kind, names, ttl = 'sweep', asked, keep
+  if names ~= '' and redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
+    redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
   end
 end
 left = watches and due > 0 and soonest() or left
-local expire_letters_12
+local expire_letters_13
 do -- expire_letters(tonumber(ARGV[11]), tonumber(ARGV[12]))
   local most, age = tonumber(ARGV[11]), tonumber(ARGV[12])
   local gone, bytes = 0, 0
   local kept = redis_call('HMGET', K_dead, 'oldest', 'count')
   while kept[1] and gone < EXPIRED and bytes < EXPIRED_BYTES
     and (tonumber(kept[2]) > most or tonumber(kept[1]) < tonumber(K_us_text) - age) do
-    local remove_letter_11
+    local remove_letter_12
     do -- remove_letter(kept[1])
       local number = kept[1]
       local row = redis_call('HGET', K_dead, 'n ' .. number)
@@ -1140,18 +1588,18 @@ do -- expire_letters(tonumber(ARGV[11]), tonumber(ARGV[12]))
           redis_call('DEL', K_dead)
         end
       end
-      remove_letter_11 = bytes
+      remove_letter_12 = bytes
     end
-    local size = remove_letter_11
+    local size = remove_letter_12
     gone, bytes = gone + 1, bytes + size
     kept = redis_call('HMGET', K_dead, 'oldest', 'count')
   end
   if gone > 0 then
     redis_call('HINCRBY', K_stats, 'dead_letters_expired', gone)
   end
-  expire_letters_12 = gone == EXPIRED or bytes >= EXPIRED_BYTES
+  expire_letters_13 = gone == EXPIRED or bytes >= EXPIRED_BYTES
 end
-local more = expire_letters_12
+local more = expire_letters_13
 local reply = { more and 0 or watches and next_due(left) or -1, #named / 2, unpack(named) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word

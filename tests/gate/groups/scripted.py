@@ -28,7 +28,7 @@ def _before(world: World, call: Call) -> None:
 
 def pause(world: World) -> Call:
     world.park("a")
-    return _run(world, "pause", [world.keys.paused], "g", FLAG)
+    return _run(world, "pause", [world.keys.paused, world.keys.wake], "g", FLAG)
 
 
 def resume(world: World) -> Call:
@@ -62,7 +62,7 @@ def skip(reason: str) -> Callable[[World], Call]:
     def prepare(world: World) -> Call:
         world.park("a")
         world.park("b")
-        return _run(world, "skip", [world.keys.line(quote("g"))], "g", "a", reason)
+        return _run(world, "skip", [world.keys.line(quote("g")), world.keys.wake], "g", "a", reason)
 
     return prepare
 
@@ -71,13 +71,13 @@ def skip_paused(world: World) -> Call:
     _before(world, pause(world))
     _before(world, skip("")(world))
     world.park("c")
-    return _run(world, "skip", [world.keys.line(quote("g"))], "g", "b", "")
+    return _run(world, "skip", [world.keys.line(quote("g")), world.keys.wake], "g", "b", "")
 
 
 def purge(world: World) -> Call:
     world.park("a")
     world.park("b")
-    return _run(world, "purge", [world.keys.line(quote("g"))], "g", 0, 100, 1000)
+    return _run(world, "purge", [world.keys.line(quote("g")), world.keys.wake], "g", 0, 100, 1000)
 
 
 def retry(world: World) -> Call:

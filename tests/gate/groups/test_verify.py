@@ -11,7 +11,7 @@ import pytest
 
 from celery_groupfifo import Groups
 from celery_groupfifo.gate.evaluator import Ahead
-from celery_groupfifo.gate.keys import due_score, quote
+from celery_groupfifo.gate.keys import due_score, quote, unquote
 from celery_groupfifo.gate.model import Dedup
 from celery_groupfifo.groups import state, verify
 from tests.gate.groups.scripted import crowd
@@ -31,6 +31,18 @@ def three(world: World) -> None:
     world.run("a")
     world.park("b")
     world.park("c")
+
+
+def tenant(world: World) -> None:
+    """The ticket of a is on its way, and b waits for its turn."""
+    for id in "ab":
+        world.park(id, id, fair="f1/t")
+
+
+def lose_turn(world: World, begins: bytes) -> None:
+    for member in all_stored(world.redis.zrange(world.keys.on_the_way, 0, -1)):
+        if member.startswith(begins):
+            world.redis.zrem(world.keys.on_the_way, member)
 
 
 def held(world: World) -> None:
@@ -266,6 +278,23 @@ CASES: dict[str, tuple[Callable[[World], object], Break, str]] = {
         lambda w: w.redis.zadd(w.keys.on_the_way, {"q 1800000000000000 g": 0}),
         "A ticket is on its way that is of no head.",
     ),
+    "turn": (tenant, lambda w: lose_turn(w, b"\x7fo"), "Its ticket does not count for its tenant."),
+    "turn in its row": (
+        tenant,
+        lambda w: lose_turn(w, b"\x7fw"),
+        "It waits for its turn, and is not in its tenant's row.",
+    ),
+    "turn of nothing": (
+        nothing,
+        lambda w: w.redis.zadd(w.keys.on_the_way, {"\x7fo q t 1800000000000000 g a": 0}),
+        "It counts for its tenant, and is not there.",
+    ),
+    "turn of nothing in a row": (
+        nothing,
+        lambda w: w.redis.zadd(w.keys.on_the_way, {"\x7fw q t 1800000000000000 g a": 0}),
+        "It stands in its tenant's row, and is not there.",
+    ),
+    "turns": (tenant, lambda w: w.redis.zrem(w.keys.due, "f q t"), "wait for their turns, and nothing looks at them."),
     "hold": (held, lambda w: w.redis.zrem(w.keys.due, "h g a"), "It is held without a time at which it goes out."),
     "stop": (held, stopped_by("p"), "It is stopped by a pause, but its group is not paused."),
     "halt": (held, stopped_by("b"), "It has failed and blocks its group, but the group is not blocked."),
@@ -316,7 +345,7 @@ def finish_all(world: World) -> list[str]:
             ticket = ticket_of(message)
             if world.begin(ticket):
                 order.append(ticket.id)
-                world.finish(ticket)
+                world.finish(ticket, unquote(ticket.group))
                 quiet = 0
         world.tick(1000)
     return order

@@ -31,6 +31,7 @@ OPTIONS |= {"group_max_lost", "group_on_failure", "group_block_for", "group_brea
 OPTIONS |= {"group_dedup_key", "group_dedup_for", "group_order_by", "group_reorder_window"}
 OPTIONS |= {"group_on_retry", "group_eta", "group_on_duplicate", "group_max_depth", "group_overflow"}
 OPTIONS |= {"group_concurrency", "group_rate", "group_hold_until", "group_overflow_timeout"}
+OPTIONS |= {"group_fair_key", "group_fair_weight"}
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
 LASTING = ("fence", "stats", "begins", "pulse", "wake", "audit")
