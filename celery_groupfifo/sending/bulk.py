@@ -16,7 +16,7 @@ from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Entry
 from celery_groupfifo.sending.context import Parking, collecting
 from celery_groupfifo.sending.dropped import tell_dropped
-from celery_groupfifo.sending.publish import tell_parked
+from celery_groupfifo.sending.park import tell_parked
 from celery_groupfifo.sending.retrying import retried
 from celery_groupfifo.sending.room import Bulk, waits
 from celery_groupfifo.sending.short_way import ShortWay, result_of, short_way_of

@@ -19,7 +19,7 @@ from celery_groupfifo.sending.context import Parking, collecting, current, obser
 from celery_groupfifo.sending.dropped import tell_dropped
 from celery_groupfifo.sending.observe import observes
 from celery_groupfifo.sending.options import KEY
-from celery_groupfifo.sending.publish import tell_parked
+from celery_groupfifo.sending.park import tell_parked
 from celery_groupfifo.sending.retrying import retried
 from celery_groupfifo.sending.room import wait_for_room, waits
 from celery_groupfifo.sending.templates import Call, Template, template_of

@@ -176,7 +176,7 @@ def test_without_a_wrapper_a_bulk_send_takes_its_short_way(app: Celery, monkeypa
         built.append(entry.id)
         return entry
 
-    monkeypatch.setattr("celery_groupfifo.sending.publish.build_entry", counted)
+    monkeypatch.setattr("celery_groupfifo.sending.park.build_entry", counted)
     park_many([app.tasks["send"].s("k", number).set(task_id=str(number)) for number in range(5)])
     assert built == ["0"]
 

@@ -603,7 +603,7 @@ MODULES = (
     ),
     Mutant(
         "a retry forgets what its call said",
-        "sending/publish.py",
+        "sending/asked.py",
         "**(run.options if run else {}), ",
         "",
         ("tests/workers/outcomes/test_failures.py::test_a_retry_keeps_the_word_of_the_call",),
@@ -683,7 +683,7 @@ MODULES = (
     ),
     Mutant(
         "a call's connection to another broker is ignored",
-        "sending/publish.py",
+        "sending/park.py",
         "        gate.releaser.check(producer)\n",
         "",
         ("tests/gate/brokers/test_connections_of_calls.py::test_one_to_another_broker_is_refused",),
@@ -1601,16 +1601,16 @@ OPTIONS = (
     ),
     Mutant(
         "a retry does not ask the policy of its call",
-        "sending/publish.py",
-        "leaves = rejoins(task, extra, settings)",
-        "leaves = rejoins(task, {}, settings)",
+        "sending/asked.py",
+        "rejoins(self.task, asked.extra, settings)",
+        "rejoins(self.task, {}, settings)",
         ("tests/workers/outcomes/test_outcomes.py::test_a_retry_joins_the_tail",),
     ),
     Mutant(
         "a retry counts as a send with an ETA",
-        "sending/publish.py",
-        "        elif run is None:\n            check_eta(",
-        "        elif True:\n            check_eta(",
+        "sending/asked.py",
+        "            self._goes_on(run, asked, settings)\n            return asked\n",
+        "            self._goes_on(run, asked, settings)\n",
         ("tests/workers/outcomes/test_outcomes.py::test_a_retry_keeps_its_place",),
     ),
     Mutant(
@@ -1722,9 +1722,9 @@ OPTIONS = (
     ),
     Mutant(
         "a part loses the option",
-        "sending/publish.py",
-        "extra[HOLD_HEADER], reserves = PART, True",
-        "reserves = True",
+        "sending/asked.py",
+        "asked.extra[HOLD_HEADER], asked.reserves = PART, True",
+        "asked.reserves = True",
         ("tests/workers/sending/test_hold_until.py::test_chains_do_not_interleave",),
     ),
     Mutant(
@@ -1767,7 +1767,7 @@ OPTIONS = (
     ),
     Mutant(
         "a call waits for room under a number that the next send has used",
-        "sending/publish.py",
+        "sending/park.py",
         "            self._number = None  # the next try is another call\n",
         "",
         ("tests/gate/sending/test_room.py::test_producers_at_the_same_time",),
