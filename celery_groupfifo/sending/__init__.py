@@ -2,7 +2,8 @@
 
 - publish.py is the one interception, asked.py collects what a message asks for, park.py lets the gate take it.
 - call.py reads the options of a call: grouping.py finds the key (binding.py: for a callable), options.py the options,
-  identity.py what makes it a duplicate, order.py the value that it is sorted by, fair.py its tenant, several.py what does not work with several keys. in_place.py checks calls that run in place.
+  identity.py what makes it a duplicate, order.py the value that it is sorted by, fair.py its tenant, several.py what
+  does not work with several keys. in_place.py checks calls that run in place.
 - batch.py is the call of a task that takes several calls at once.
 - message.py makes the entry, producer.py lets kombu make its text; headers.py keeps our headers out of users' messages.
 - context.py keeps the continuation of the run in progress, hold.py adds up how long its group waits for retries,

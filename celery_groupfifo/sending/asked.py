@@ -1,4 +1,4 @@
-"""What a message asks of the gate: the options that are settled when its task is parked, or goes on."""
+"""The options of a message: those that are settled when its task is parked, or goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from celery import Celery
 
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import FIRST, HELD_HEADER, HOLD_HEADER, PART, Bound, Dedup, Entry, Number, Ticket
-from celery_groupfifo.sending.call import bound_of, check_eta, checked_headers, limits_of
+from celery_groupfifo.sending.call import bound_of, check_app, check_eta, checked_headers, limits_of
 from celery_groupfifo.sending.context import Continuation
 from celery_groupfifo.sending.fair import fair_of
 from celery_groupfifo.sending.grouping import keys_of
@@ -57,7 +57,7 @@ class Asked:
             entry.order, entry.delay = self.order, self.window
 
 
-class Sent(NamedTuple):
+class Asking(NamedTuple):
     """A message on its way to the gate.
 
     Attributes:
@@ -82,12 +82,15 @@ class Sent(NamedTuple):
             key: Of its group; empty with a run.
 
         Raises:
+            InvalidSetting: The app does not use groups.
             InvalidOption: An option does not fit, or two of them do not go together.
             InvalidGroupKey: It has several keys, which one step can't reach.
             MissingGroupKey: A text can't be made of its arguments.
         """
-        settings = gate_of(self.app).settings
         asked = Asked({**(run.options if run else {}), **checked_headers(self.task, self.said)})
+        if self.task is not None:
+            check_app(self.app, self.name)
+        settings = gate_of(self.app).settings
         if run is not None:
             self._goes_on(run, asked, settings)
             return asked

@@ -16,7 +16,7 @@ from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.batch import OPTION as BATCH
 from celery_groupfifo.sending.batch import check_batch_call, check_task_batch
 from celery_groupfifo.sending.fair import fair_of
-from celery_groupfifo.sending.grouping import DEDUP, MAPS, ORDER, checked_keys, group_key, is_grouped
+from celery_groupfifo.sending.grouping import DEDUP, FAIR, MAPS, ORDER, checked_keys, group_key, is_grouped
 from celery_groupfifo.sending.headers import cleaned, has_ours, ours
 from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import delay_ms
@@ -39,7 +39,7 @@ from celery_groupfifo.windows import Rate
 logger = escaping(logging.getLogger(__name__))
 
 #: Options of a call that are checked when they are used.
-_MADE = (KEY, DEDUP.option, ORDER.option)
+_MADE = (KEY, DEDUP.option, FAIR.option, ORDER.option)
 #: Marks a task whose options have been checked.
 _CHECKED = "_groupfifo_checked"
 

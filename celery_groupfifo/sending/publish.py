@@ -19,8 +19,8 @@ from celery_groupfifo.errors import InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.model import OBSERVED_HEADER
 from celery_groupfifo.gate.route import Entity
 from celery_groupfifo.sending import after_send
-from celery_groupfifo.sending.asked import Sent, arguments_of
-from celery_groupfifo.sending.call import asks_for_group, check_app, check_plain, key_of, take_options, task_of
+from celery_groupfifo.sending.asked import Asking, arguments_of
+from celery_groupfifo.sending.call import asks_for_group, check_plain, key_of, take_options, task_of
 from celery_groupfifo.sending.context import Continuation, collecting, continued, is_running
 from celery_groupfifo.sending.grouping import is_grouped
 from celery_groupfifo.sending.headers import clean, cleaned, has_ours
@@ -110,9 +110,7 @@ class GroupSender:
             return self._plain(producer, name, message, said, options)
         if "id" not in message.headers:
             raise InvalidSetting("task_protocol = 1 has no place for a ticket: ordered tasks need task_protocol = 2.")
-        if task is not None:
-            check_app(self.app, name)
-        asked = Sent(self.app, task, name, said, message).asks(run, key or "")
+        asked = Asking(self.app, task, name, said, message).asks(run, key or "")
         if routed:
             options = {name: value for name, value in options.items() if name not in ROUTE} | routed
         park = Park(self.app, run, key or "", asked, _named(options))

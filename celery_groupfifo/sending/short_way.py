@@ -42,7 +42,7 @@ KEPT = 256
 MARK = "groupfifo_short"
 
 #: Options of a task that make something of each call.
-_MADE = ("group_dedup_key", "group_order_by")
+_MADE = ("group_dedup_key", "group_fair_key", "group_order_by")
 #: Options of a task that its sends depend on.
 _POLICIES = (
     "group_eta",

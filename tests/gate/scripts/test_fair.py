@@ -192,7 +192,7 @@ def test_names_that_only_begin_alike_are_different_tenants(world: World) -> None
 def test_the_record_of_a_head_that_waits(world: World) -> None:
     fill(world, "a", 2)
     flight = head(world, "a-1")
-    assert (flight.state, flight.stop, flight.due, flight.queue) == ("held", "f", None, "q")
+    assert (flight.state, flight.stop, flight.due, flight.queue) == ("held", "t", None, "q")
     assert not world.redis.exists(world.keys.wake), "nobody has to wake for it"
 
 
@@ -232,7 +232,7 @@ def test_a_finish_that_takes_nothing_lets_its_own_head_wait(world: World) -> Non
     first = begin(world)
     assert world.queued() == ["a1.0"]
     done = world.finish(first, "a-0", take="none")
-    assert done.held is None and done.due is None and head(world, "a-0").stop == "f"
+    assert done.held is None and done.due is None and head(world, "a-0").stop == "t"
     assert world.queued() == ["a1.0"]
     begin(world)
     assert world.queued() == ["a0.1"]
@@ -278,7 +278,7 @@ def test_a_final_failure(world: World, policy: str) -> None:
     first = begin(world)
     world.fail(first, "a-0", policy)
     assert world.queued() == ["a1.0"]
-    assert (head(world, "a-0").stop == "f") is (policy != "block")
+    assert (head(world, "a-0").stop == "t") is (policy != "block")
 
 
 # -- what keeps its turn, and what does not ----------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def test_a_retry_that_is_due_waits_for_its_turn(world: World) -> None:
     world.hold(begin(world), 1000, "a-0")
     world.tick(1000)
     world.sweep(world.lists("q"))
-    assert world.queued() == ["a1.0"] and head(world, "a-0").stop == "f"
+    assert world.queued() == ["a1.0"] and head(world, "a-0").stop == "t"
     assert starts(world) == ["a1.0", "a2.0", "a0.0"] and not left(world)
 
 
@@ -329,7 +329,7 @@ def test_a_lost_ticket_goes_out_again(world: World) -> None:
     fill(world, "a", 2)
     world.pop()
     world.tick(4000)
-    assert world.rerelease() == 1 and world.queued() == ["a0.0"] and head(world, "a-1").stop == "f"
+    assert world.rerelease() == 1 and world.queued() == ["a0.0"] and head(world, "a-1").stop == "t"
     assert starts(world) == ["a0.0", "a1.0"] and not left(world)
 
 
@@ -358,7 +358,7 @@ def test_the_next_one_goes_out_when_a_ticket_counts_no_more(world: World, way: s
     assert world.redis.llen(world.keys.wake) == 1, "a sweep is woken for it"
     world.redis.delete(world.keys.wake)
     world.sweep(world.lists("q"))
-    assert world.queued()[-1] == "a1.0" and head(world, "a-2").stop == "f"
+    assert world.queued()[-1] == "a1.0" and head(world, "a-2").stop == "t"
 
 
 @pytest.mark.parametrize("way", LEAVES)
@@ -386,7 +386,7 @@ def test_retry_lets_a_head_go_out_before_its_turn(world: World) -> None:
 def test_a_moved_task_takes_its_tenant_along(world: World) -> None:
     fill(world, "a", 2, each=2)
     assert Groups(world.app, world.gate).move("a-0", "other") == 1
-    assert head(world, "other").stop == "f"
+    assert head(world, "other").stop == "t"
     assert set(starts(world)) == {"a0.0", "a1.0", "a0.1", "a1.1"} and not left(world)
 
 
@@ -395,7 +395,7 @@ def test_a_redriven_task_takes_its_tenant_along(world: World) -> None:
     world.fail(begin(world), "a-0", "dead_letter")
     groups = Groups(world.app, world.gate)
     groups.redrive("a0.0")
-    assert world.queued() == ["a1.0"] and head(world, "a-0").stop == "f"
+    assert world.queued() == ["a1.0"] and head(world, "a-0").stop == "t"
 
 
 # -- beside other options ----------------------------------------------------------------------------------------------
@@ -432,7 +432,7 @@ def test_a_reserved_eta_comes_first(world: World) -> None:
     assert head(world, "a-1").stop == "l"
     world.tick(1000)
     world.sweep(world.lists("q"))
-    assert head(world, "a-1").stop == "f" and starts(world) == ["a0", "a1"] and not left(world)
+    assert head(world, "a-1").stop == "t" and starts(world) == ["a0", "a1"] and not left(world)
 
 
 def test_an_eta_that_comes_waits_for_its_turn(world: World) -> None:
