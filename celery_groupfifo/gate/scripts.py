@@ -10,8 +10,8 @@ from importlib.resources import files
 NAMES = (
     "park",
     "park_several",
+    "insert",
     "exchange",
-    "follow",
     "begin",
     "gather",
     "settle",

@@ -32,7 +32,7 @@ class Asked:
         extra: Headers of our own.
         rejoins, on_duplicate, bound, dedup, awaited, limits, fair, reserves, order: See `Entry`.
         window: Milliseconds, with an order value.
-        follows: The run that it follows, and its number among those that do; None: it joins the tail of its line.
+        behind: The run behind which it is inserted, and its number among those that are; None: it joins the tail.
     """
 
     extra: dict[str, Any]
@@ -46,7 +46,7 @@ class Asked:
     reserves: bool = False
     order: str = ""
     window: int = 0
-    follows: tuple[Ticket, Number] | None = None
+    behind: tuple[Ticket, Number] | None = None
 
     def settle(self, entry: Entry) -> None:
         """Give an entry its options."""
@@ -102,7 +102,7 @@ class Asking(NamedTuple):
         else:
             asked.extra[HOLD_HEADER], asked.reserves = PART, True
             asked.limits = limits_of(self.task, {**self.said, "group_concurrency": 1}, settings)
-            asked.follows = led_by.ticket, led_by.next_part()
+            asked.behind = led_by.ticket, led_by.next_part()
         return asked
 
     def _is_new(self, key: str, asked: Asked, settings: Settings) -> None:

@@ -79,7 +79,7 @@ class Continuation:
         return known[2]
 
     def next_part(self) -> Number:
-        """Return the number of the next part of its canvas that the run sends, for `Gate.follow`."""
+        """Return the number of the next part of its canvas that the run sends, for `Gate.insert`."""
         last = self._part or Number(uuid4().hex, 0)
         self._part = Number(last.producer, last.value + 1)
         return self._part

@@ -116,7 +116,7 @@ class Park:
     def _park(self, gate: Gate, entry: Entry, headers: Options, producer: Any) -> bool:
         if self._number is None:
             self._number = gate.number()
-        if self._asked.follows is not None and gate.follow(entry, *self._asked.follows):
+        if self._asked.behind is not None and gate.insert(entry, *self._asked.behind):
             return True
         return gate.park(entry, self._number, replaces(headers), producer)
 

@@ -162,13 +162,13 @@ def _sweep_identity(world: World) -> Call:
     return lambda: world.sweep().next_due
 
 
-def _follow(behind: bool) -> Callable[[World], Call]:
+def _insert(behind: bool) -> Callable[[World], Call]:
     def prepare(world: World) -> Call:
         ticket = world.run("x")
         world.park("y")
         if behind:
-            world.follow("b", ticket, 1)
-        return lambda: world.follow("a", ticket, 2, delay=1000)
+            world.insert("b", ticket, 1)
+        return lambda: world.insert("a", ticket, 2, delay=1000)
 
     return prepare
 
@@ -462,8 +462,8 @@ CASES = [
     Case("exchange", _exchange, "replacing"),
     Case("exchange", _exchange_renamed(0), "with another id"),
     Case("exchange", _exchange_renamed(1000), "with another id and an ETA"),
-    Case("follow", _follow(behind=False)),
-    Case("follow", _follow(behind=True), "behind another part"),
+    Case("insert", _insert(behind=False)),
+    Case("insert", _insert(behind=True), "behind another part"),
     Case("exchange", _exchange_in_a_window, "in a window"),
     Case("begin", _begin),
     Case("gather", _gather),

@@ -94,7 +94,7 @@ class GateModel:
         etas: Of entries that wait for theirs at their place.
         counted: Begins of each group with a rate that are over, and for which rate they are kept.
         marked: Groups whose begins are counted.
-        follow: Of each group, what follows its run, or waits behind it, in order.
+        followers: Of each group, what follows its run, or waits behind it, in order.
         forgets: When what was counted of a group that has ended is forgotten.
         orders: Of entries that wait in their windows: the value, the number that was drawn, and the window.
         marks: The highest value of each group that has joined, and when it is forgotten.
@@ -185,7 +185,7 @@ class GateModel:
         if replayed:
             self._again(group, [queue])
 
-    def follow(self, id: str, run: str, fence: int, queue: str, delay: int = 0, rate: Rate | None = None) -> bool:
+    def insert(self, id: str, run: str, fence: int, queue: str, delay: int = 0, rate: Rate | None = None) -> bool:
         """Park a part behind a run, and behind what that has sent before. Returns whether it stands in line."""
         leader = self._run(run)
         if leader is None or (id in self.entries and self._run(id) is not None):

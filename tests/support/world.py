@@ -239,10 +239,10 @@ class World:
         """Park what goes on for a run under its id, while it still runs."""
         return self.gate.park(make_entry(self.gate, id, key, queue, **more), self.gate.number(), replaces=True)
 
-    def follow(self, id: str, ticket: Ticket, number: int, key: str = "g", queue: str = "q", **more: Any) -> bool:
-        """Park a part that follows a run; number: among its parts, from 1."""
+    def insert(self, id: str, ticket: Ticket, number: int, key: str = "g", queue: str = "q", **more: Any) -> bool:
+        """Insert a part behind a run; number: among its parts, from 1."""
         place = Number(f"run-{ticket.fence}", number)
-        return self.gate.follow(make_entry(self.gate, id, key, queue, **more), ticket, place)
+        return self.gate.insert(make_entry(self.gate, id, key, queue, **more), ticket, place)
 
     def sweep(self, lists: Lists = (), owner: str = "w1") -> Swept:
         """Sweep all partitions; what is due next is that of the first one."""

@@ -136,7 +136,7 @@ class GateMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.hands)
     @rule(who=WHO, pick=PICK, again=st.booleans(), queue=QUEUE, delay=DELAY, replayed=REPLAYED, rate=RATE)
-    def follow(
+    def insert(
         self, who: str, pick: int, again: bool, queue: str, delay: int, replayed: bool, rate: Rate | None = None
     ) -> None:
         """Also again, for a run that was lost: then the part may be in line already, or under way."""
@@ -147,10 +147,10 @@ class GateMachine(RuleBasedStateMachine):
         self.used.add(id)
         self.followers[ticket.fence] = self.followers.get(ticket.fence, 0) + 1
         with self.replaying(replayed):
-            stands = self.world.follow(
+            stands = self.world.insert(
                 id, ticket, self.followers[ticket.fence], key, queue, delay=delay, limits=Limits(rate).text()
             )
-        assert stands == self.model.follow(id, ticket.entry, ticket.fence, queue, delay, rate)
+        assert stands == self.model.insert(id, ticket.entry, ticket.fence, queue, delay, rate)
 
     @rule(group=st.sampled_from(GROUPS), order=ORDER, window=st.sampled_from([1500, 4000]), replayed=REPLAYED)
     def park_in_a_window(self, group: str, order: int, window: int, replayed: bool) -> None:

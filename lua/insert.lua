@@ -1,4 +1,4 @@
--- follow: let the next part of a run's canvas take the place directly behind that run, before the whole line. Further
+-- insert: let the next part of a run's canvas take the place directly behind that run, before the whole line. Further
 -- parts of the same run join behind the one before, in the order in which they were sent.
 --
 -- Nothing goes out here: the run is under way, and its end releases the part. A part is no new task, so a group that is

@@ -1,4 +1,4 @@
-"""The call that lets a part of a canvas follow the run that sends it; see lua/follow.lua."""
+"""The call that inserts a part of a canvas behind the run that sends it; see lua/insert.lua."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from celery_groupfifo.gate.parks import KEEP_MS, NO_LIMITS, stored_words
 from celery_groupfifo.gate.recovery import Recovery
 
 
-class Following(Recovery):
-    """The part of a gate that parks what follows a run."""
+class Inserting(Recovery):
+    """The part of a gate that inserts parts of canvas."""
 
-    def follow(self, entry: Entry, ticket: Ticket, number: Number) -> bool:
+    def insert(self, entry: Entry, ticket: Ticket, number: Number) -> bool:
         """Let an entry take the place directly behind a run, and behind what that run has sent before.
 
         Args:
@@ -31,4 +31,4 @@ class Following(Recovery):
         words = stored_words(entry.fair, limits)
         args: list[Any] = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, number.value, KEEP_MS]
         more = [keys.line(entry.group), keys.producer(number.producer)]
-        return bool(self.store.run("follow", keys, more, [*args, ticket.entry, words])[0])
+        return bool(self.store.run("insert", keys, more, [*args, ticket.entry, words])[0])
