@@ -119,4 +119,4 @@ class Observations:
     def forget(self) -> None:
         """Remove all observations; groups that go on are counted from now on, with new places."""
         for keys in self._keyspace.partitions:
-            self._store.forget(*keys.observed)
+            self._store.at(keys).forget(*keys.observed)

@@ -21,6 +21,7 @@ from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.gate.model import Finish, Ticket
+from celery_groupfifo.gate.observations import Observations
 from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.testing import embedded
 from celery_groupfifo.testing.children import free_port
@@ -95,6 +96,18 @@ def test_each_partition_is_at_its_node(clustered: Clustered) -> None:
     fresh = build_gate(clustered.app)  # it has asked nobody yet, as nobody has used this URL
     places = [fresh.store.at(keys).place() for keys in fresh.keyspace.partitions]
     assert places == [f"127.0.0.1:{home.port}" for home in homes]
+
+
+def test_what_is_observed_is_counted_and_forgotten_at_each_node(clustered: Clustered) -> None:
+    observed = Observations(clustered.gate.store, clustered.gate.keyspace)
+    for group in [quote(f"g{number}") for number in range(40)]:
+        assert observed.draw(group, "one") == 1 and observed.draw(group, "two") == 2
+    observed.forget()
+    assert observed.draw(quote("g7"), "three") == 1
+    observed.forget()
+    for node in clustered.cluster.masters:
+        pattern = f"{{{clustered.gate.settings.namespace}:*"
+        assert not list(clustered.cluster.client(node).scan_iter(match=pattern, count=1000))
 
 
 def test_many_are_parked_in_order_and_answered_in_order(clustered: Clustered) -> None:
