@@ -120,11 +120,17 @@ def _hot(full: bool) -> list[Row]:
     arms = {"plain": Arm("plain", concurrency=1), "grouped": Arm("grouped"), "two workers": Arm("grouped", workers=2)}
     scenario = Backlog("one hot group", arms, 3_000, 1)
     second = "the same with a second worker, by one"
+    single, batches = {"grouped": Arm("grouped")}, {"batches": Arm("grouped", ("batched",))}
+    batched = Backlog("one hot group, in batches", single | batches, 20_000, 1)
     return [
         Row("hot", "one hot group, backlog 3,000, by plain -c 1", scenario, "rate", "tasks/s", at_least(1.3), "2.5x"),
         Row(
             "hot-two", second, scenario, "rate", "tasks/s", at_least(0.85), "flat",
             reference="grouped", arm="two workers", full=True,
+        ),
+        Row(
+            "hot-batch", "one hot group in batches of 50, by one at a time", batched, "rate", "tasks/s", at_least(3.0),
+            "20x", reference="grouped", arm="batches", full=True,
         ),
     ]  # fmt: skip
 

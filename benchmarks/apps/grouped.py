@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.apps import work
 from benchmarks.apps.config import configured_app
-from celery_groupfifo import GroupFifoTask
+from celery_groupfifo import BatchCall, GroupFifoTask
 
 app = configured_app()
 
@@ -12,3 +12,8 @@ noop = app.task(base=GroupFifoTask, group_key="{group}", name="bench.noop")(work
 step = app.task(base=GroupFifoTask, group_key="{group}", name="bench.step")(work.step)
 plain_noop = app.task(name="bench.plain_noop")(work.noop)
 plain_step = app.task(name="bench.plain_step")(work.step)
+
+
+@app.task(base=GroupFifoTask, group_key=lambda group, number: group, group_batch=50, name="bench.batched")
+def batched(calls: list[BatchCall]) -> None:
+    """Do nothing, for up to 50 calls at once."""

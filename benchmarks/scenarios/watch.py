@@ -55,7 +55,8 @@ def progress_of(arm: Arm, client: redis.Redis, record: Path) -> Progress:
         return recorded(record)
     if arm.app == "dramatiq":
         return dramatiq_acknowledged(client)
-    return finished_runs(client) if arm.app == "grouped" and arm.tasks == ("noop",) else acknowledged(client)
+    at_gate = arm.app == "grouped" and arm.tasks in (("noop",), ("batched",))
+    return finished_runs(client) if at_gate else acknowledged(client)
 
 
 @dataclass(frozen=True)
