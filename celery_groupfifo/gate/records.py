@@ -26,6 +26,8 @@ LIMITED = "l"
 FOLLOWS = "f"
 #: Why a head is held whose tenant has others before it, see lua/lib/fair.lua.
 TURN = "t"
+#: The mark of a group that has entries with fair keys, or had.
+FAIRLY = "f"
 #: Says that several entries of a group may be under way, see lua/lib/limits.lua.
 COMPANY = "n"
 #: Stops an entry whose task has other places that are not the first ones of their groups, see lua/lib/stand_in.lua.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from celery_groupfifo.gate.keys import Keys, unquote
-from celery_groupfifo.gate.records import TURN, Fair, Flight, StoredEntry
+from celery_groupfifo.gate.records import FAIRLY, TURN, Fair, Flight, StoredEntry
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.state import StoredState
 from celery_groupfifo.groups.view import Breach
@@ -44,7 +44,7 @@ def _right(reader: Reader, keys: Keys, state: StoredState) -> dict[str, Flight]:
     flights = [
         flight
         for stored in state.stored.values()
-        if TURN in stored.flags
+        if FAIRLY in stored.flags
         for flight in stored.flights
         if flight.state == "released" or flight.stop == TURN
     ]
