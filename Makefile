@@ -62,7 +62,7 @@ test-fast: venv ## The tests of these that start no worker, in a minute or two
 test-rest: venv ## All others: more seeds, pools and faults, and what takes long
 	$(PYTEST) --tier rest --durations 40
 
-test-long: venv ## Every schedule of the scripts with two faults, and with room for one: minutes for a test
+test-long: venv ## What takes minutes for one test, and the pools that few use
 	$(PYTEST) --tier long
 
 test-all: test test-rest test-long ## All; ecosystem and matrix have environments of their own

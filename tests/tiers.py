@@ -3,7 +3,8 @@
 - fast: no worker processes, within 40 seconds. While one writes code.
 - main: with the fast ones, within six minutes on two cores: each promise once. Before a commit; the README names it.
 - rest: more seeds, pools, versions of a case, and what takes long. Before a merge; CI runs all three.
-- long: minutes for one test. After a change of the scripts, and before a release: `make test-long`.
+- long: minutes for one test, and the pools that few use. Before a release, and in the workflow of each change:
+  `make test-long`.
 """
 
 from __future__ import annotations
@@ -111,8 +112,11 @@ EXCEPTIONS = {
 #: Folders, files and tests, as a test id names them below tests/; the closest to a test counts.
 PLACES = KINDS | {place: tier for tier, places in EXCEPTIONS.items() for place in places}
 
-#: Pools of a worker whose tests are in the last tier; all pools do the same in others' places.
-SELDOM = re.compile(r"\[(.*-)?(gevent|eventlet|solo|untuned)[-\]]")
+#: Pools of a worker whose tests are in the later tiers, where a file tries the same on each pool.
+SELDOM = {
+    Tier.REST: re.compile(r"\[(.*-)?gevent[-\]]"),
+    Tier.LONG: re.compile(r"\[(.*-)?(eventlet|solo|untuned)[-\]]"),
+}
 POOLED = "tests/workers/"
 
 
@@ -121,10 +125,12 @@ def tier_of(test: str) -> Tier:
     file, _, name = test.removeprefix("tests/").partition("::")
     around = [f"{file}::{name.partition('[')[0]}", file, *map(str, PurePosixPath(file).parents)]
     tier = next((PLACES[place] for place in around if place in PLACES), Tier.MAIN)
-    return Tier.REST if tier is Tier.MAIN and test.startswith(POOLED) and SELDOM.search(test) else tier
+    if tier is not Tier.MAIN or not test.startswith(POOLED):
+        return tier
+    return next((later for later, pools in SELDOM.items() if pools.search(test)), tier)
 
 
 def holds(path: str, tiers: frozenset[Tier]) -> bool:
     """Return whether tests of these tiers may be in a folder or a file, by its path from tests/ on."""
     inside = {tier for place, tier in PLACES.items() if f"tests/{place}".startswith((f"{path}/", f"{path}::"))}
-    return bool(tiers & {tier_of(path), *inside}) or (Tier.REST in tiers and f"{path}/".startswith(POOLED))
+    return bool(tiers & {tier_of(path), *inside}) or bool(tiers & SELDOM.keys() and f"{path}/".startswith(POOLED))

@@ -25,11 +25,12 @@ def test_the_closest_place_counts() -> None:
     assert tier_of("tests/workers/outcomes/test_outcomes.py::test_b") is Tier.MAIN
 
 
-def test_pools_that_are_seldom_used_are_in_the_last_tier() -> None:
+def test_pools_that_are_seldom_used_are_in_the_later_tiers() -> None:
     assert tier_of("tests/workers/outcomes/test_outcomes.py::test_b[prefork-act]") is Tier.MAIN
     assert tier_of("tests/workers/outcomes/test_outcomes.py::test_b[threads]") is Tier.MAIN
     assert tier_of("tests/workers/outcomes/test_outcomes.py::test_b[gevent-act]") is Tier.REST
-    assert tier_of("tests/workers/outcomes/test_outcomes.py::test_b[untuned]") is Tier.REST
+    assert tier_of("tests/workers/outcomes/test_outcomes.py::test_b[untuned]") is Tier.LONG
+    assert tier_of("tests/workers/outcomes/test_outcomes.py::test_b[solo-act]") is Tier.LONG
     assert tier_of("tests/unit/test_pools.py::test_b[gevent]") is Tier.FAST
 
 

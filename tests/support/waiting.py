@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 #: Seconds after which a state counts as hung: far more than a busy machine takes for anything.
-HUNG = 15
+HUNG = 45
 
 
 def until(true: Callable[[], object], what: Callable[[], object] | str = "", within: float = HUNG) -> float:

@@ -16,7 +16,7 @@ from celery_groupfifo.cli import groupfifo
 from celery_groupfifo.flower.index import read_index
 from celery_groupfifo.gate.evaluator import Ahead
 from celery_groupfifo.gate.gate import _ATTRIBUTE
-from celery_groupfifo.gate.keys import BASE
+from celery_groupfifo.gate.keys import BASE, Keys
 from celery_groupfifo.groups import pace, state
 from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.reader import AT_ONCE, Reader
@@ -145,12 +145,12 @@ def test_a_large_page_is_read_in_parts(world: World, groups: Groups, monkeypatch
     asked: list[int] = []
     read = world.gate.store.read
 
-    def noted(name: str, build: Callable[[Any], object]) -> list[Any]:
+    def noted(name: str, build: Callable[[Any], object], keys: Keys | None = None) -> list[Any]:
         def counted(pipe: Any) -> None:
             build(pipe)
             asked.extend(len(args) for args, _ in pipe.command_stack)
 
-        return read(name, counted)
+        return read(name, counted, keys)
 
     monkeypatch.setattr(world.gate.store, "read", noted)
     for sort in ("depth", "key"):
