@@ -23,7 +23,7 @@ OLDEST_REDIS = {"5.5": "5.2.0", "5.6": "5.2.0", "5.7": "6.4.0"}
 OLDEST_KOMBU = {"5.6": "5.6.0"}
 
 #: What the tests of a cell need beside the package.
-TOOLS = ("eventlet", "gevent", "hypothesis", "psutil", "pytest", "pytest-timeout", "sqlalchemy")
+TOOLS = ("eventlet", "gevent", "hypothesis", "psutil", "pytest", "pytest-timeout", "pytest-xdist", "sqlalchemy")
 OUTCOMES = (
     "tests/workers/outcomes/test_outcomes.py",
     "tests/workers/outcomes/test_processes.py",
@@ -57,7 +57,8 @@ def oldest(session: nox.Session) -> None:
     """The lowest version of everything, on two pools."""
     _install(session, "-c", "tests/compatibility/lowest.txt")
     quick = "not gevent and not eventlet and not solo and not untuned and not test_reconnect"
-    session.run("pytest", "-k", quick, *(session.posargs or (CONFORMANCE, *OUTCOMES, *INSIDES)))
+    two = ("-n", "2", "--dist", "loadfile")
+    session.run("pytest", "-k", quick, *two, *(session.posargs or (CONFORMANCE, *OUTCOMES, *INSIDES)))
 
 
 @nox.session
