@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from math import inf
 from typing import Any, Literal, get_args
 
+from celery_groupfifo import values
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
 from celery_groupfifo.masks import masked
-from celery_groupfifo.windows import MOST_STARTS, Breaker, Rate
 
 PREFIX = "groupfifo_"
 #: Stands for no limit in the arguments of a script: more than any number or time.
@@ -49,10 +47,6 @@ Mode = Literal["order", "observe"]
 
 OnLeaseLost = Literal["warn", "terminate"]
 """The policies of a worker for a run whose lease is lost."""
-
-
-#: Tickets of one tenant that may wait in a queue.
-MOST_WEIGHT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,105 +194,39 @@ OPTIONS = {
 }
 
 
-def _number(kind: type[int] | type[float], least: float) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        allowed = (int,) if kind is int else (int, float)
-        fits = isinstance(value, allowed) and not isinstance(value, bool) and least <= value < inf
-        return None if fits else f"{'a whole' if kind is int else 'a'} number from {least:g} on"
-
-    return check
-
-
-def _limit(kind: type[int] | type[float], least: float) -> Callable[[Any], str | None]:
-    check = _number(kind, least)
-
-    def check_limit(value: Any) -> str | None:
-        wanted = None if value is None else check(value)
-        return wanted and f"{wanted}, or None for no limit"
-
-    return check_limit
-
-
-def _break_after(value: Any) -> str | None:
-    fits = value is None or (isinstance(value, str) and Breaker.parse(value) is not None)
-    wanted = "'failures/window' or 'failures/window/pause', such as '5/60s' or '5/10m/30s' (s, m or h, from 0.1s on)"
-    return None if fits else f"{wanted}, or None for no limit"
-
-
-def _rate(value: Any) -> str | None:
-    fits = value is None or (isinstance(value, str) and Rate.parse(value) is not None)
-    wanted = "'starts/unit' or 'starts/window', such as '10/s', '100/m' or '3/20s' (s, m or h, from 0.1s on, at most "
-    return None if fits else f"{wanted}{MOST_STARTS} starts), or None for no limit"
-
-
-def _weight(value: Any) -> str | None:
-    fits = type(value) is int and 1 <= value <= MOST_WEIGHT
-    return None if fits else f"a whole number from 1 to {MOST_WEIGHT}"
-
-
-def _dedup_key(value: Any) -> str | None:
-    fits = value is None or callable(value) or (isinstance(value, (str, tuple)) and bool(value))
-    fits = fits and not (isinstance(value, tuple) and not all(isinstance(name, str) for name in value))
-    return None if fits else "a template like '{customer_id}', a tuple of parameter names, a callable, or None"
-
-
-def _order_by(value: Any) -> str | None:
-    fits = value is None or callable(value)
-    fits = fits or (isinstance(value, str) and (value.isidentifier() or ("{" in value and "}" in value)))
-    return None if fits else "the name of a parameter, a template like '{message[sent_at]}', a callable, or None"
-
-
-def _choice(*values: object) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        return None if value in values else " or ".join(repr(choice) for choice in values)
-
-    return check
-
-
-def _namespace(value: Any) -> str | None:
-    fits = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value)
-    return None if fits else "1 to 64 letters, digits, dots, dashes or underscores"
-
-
-def _url(value: Any) -> str | None:
-    if isinstance(value, (list, tuple)):
-        return "one URL: the gate has to be one server. Sentinels, which know the master, are joined by ';'"
-    return None if value is None or (isinstance(value, str) and "://" in value) else "a Redis URL"
-
-
 _CHECKS: dict[str, Callable[[Any], str | None]] = {
-    "url": _url,
-    "namespace": _namespace,
-    "mode": _choice(*get_args(Mode)),
-    "partitions": _number(int, 1),
-    "lease_ttl": _number(float, 0.5),
-    "sweep_interval": _number(float, 0.05),
-    "burst": _number(int, 1),
-    "burst_seconds": _number(float, 0),
-    "on_lease_lost": _choice(*get_args(OnLeaseLost)),
-    "tuning": _choice(True, False),
-    "max_lost": _number(int, 1),
-    "on_retry": _choice(*get_args(OnRetry)),
-    "on_failure": _choice(*get_args(OnFailure)),
-    "max_hold": _limit(float, 0),
-    "block_for": _limit(float, 0.1),
-    "break_after": _break_after,
-    "eta": _choice(*get_args(Eta)),
-    "on_duplicate": _choice(*get_args(OnDuplicate)),
-    "dedup_key": _dedup_key,
-    "dedup_for": _limit(float, 0.001),
-    "order_by": _order_by,
-    "reorder_window": _limit(float, 0.001),
-    "concurrency": _number(int, 1),
-    "max_depth": _limit(int, 1),
-    "overflow": _choice(*get_args(Overflow)),
-    "overflow_timeout": _limit(float, 0),
-    "rate": _rate,
-    "hold_until": _choice(*get_args(HoldUntil)),
-    "fair_key": _dedup_key,
-    "fair_weight": _weight,
-    "dead_letters_max": _limit(int, 1),
-    "dead_letters_for": _limit(float, 1),
+    "url": values.url,
+    "namespace": values.namespace,
+    "mode": values.choice(*get_args(Mode)),
+    "partitions": values.number(int, 1),
+    "lease_ttl": values.number(float, 0.5),
+    "sweep_interval": values.number(float, 0.05),
+    "burst": values.number(int, 1),
+    "burst_seconds": values.number(float, 0),
+    "on_lease_lost": values.choice(*get_args(OnLeaseLost)),
+    "tuning": values.choice(True, False),
+    "max_lost": values.number(int, 1),
+    "on_retry": values.choice(*get_args(OnRetry)),
+    "on_failure": values.choice(*get_args(OnFailure)),
+    "max_hold": values.limit(float, 0),
+    "block_for": values.limit(float, 0.1),
+    "break_after": values.breaker,
+    "eta": values.choice(*get_args(Eta)),
+    "on_duplicate": values.choice(*get_args(OnDuplicate)),
+    "dedup_key": values.key,
+    "dedup_for": values.limit(float, 0.001),
+    "order_by": values.order,
+    "reorder_window": values.limit(float, 0.001),
+    "concurrency": values.number(int, 1),
+    "max_depth": values.limit(int, 1),
+    "overflow": values.choice(*get_args(Overflow)),
+    "overflow_timeout": values.limit(float, 0),
+    "rate": values.rate,
+    "hold_until": values.choice(*get_args(HoldUntil)),
+    "fair_key": values.key,
+    "fair_weight": values.weight,
+    "dead_letters_max": values.limit(int, 1),
+    "dead_letters_for": values.limit(float, 1),
 }
 
 
@@ -315,7 +243,7 @@ def read_settings(conf: Any) -> Settings:
         InvalidSetting: A name is unknown or a value is wrong; the message quotes it and says what fits.
     """
     known = {each.name for each in fields(Settings)}
-    values = {}
+    found = {}
     for name, written in _names(conf).items():
         if name not in known:
             (nearest,) = get_close_matches(name, sorted(known), 1, cutoff=0.0)
@@ -333,8 +261,8 @@ def read_settings(conf: Any) -> Settings:
         if wanted := _CHECKS[name](value):
             quoted = repr(masked(value) if name == "url" else value)
             raise InvalidSetting(f"{PREFIX}{name} = {quoted} does not work: set it to {wanted}.")
-        values[name] = value
-    settings = Settings(**values)
+        found[name] = value
+    settings = Settings(**found)
     if settings.sweep_interval > settings.lease_ttl / 2:
         raise InvalidSetting(
             f"groupfifo_sweep_interval = {settings.sweep_interval!r} does not work with groupfifo_lease_ttl = "
@@ -384,13 +312,13 @@ def check_number(name: str, value: Any, least: int) -> None:
     Raises:
         InvalidOption: The message quotes the value and says what fits.
     """
-    if wanted := _number(int, least)(value):
+    if wanted := values.number(int, least)(value):
         raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
 
 
 def check_seconds(name: str, value: Any, least: float = 0) -> None:
     """Check a span that a caller gives, see `check_number`."""
-    if wanted := _number(float, least)(value):
+    if wanted := values.number(float, least)(value):
         raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
 
 

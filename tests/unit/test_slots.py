@@ -1,4 +1,4 @@
-"""Which node's map of a Redis Cluster counts, when nodes are away, know an old one, or name another master."""
+"""The map of a Redis Cluster counts that a living node with a majority has, also when others name another master."""
 
 from __future__ import annotations
 
