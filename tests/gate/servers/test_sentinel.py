@@ -13,8 +13,8 @@ import redis
 
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.sentinels import SENTINEL_PATIENCE
-from tests.gate.servers import sentinels
-from tests.gate.servers.sentinels import PASSWORD, Watched
+from tests.support import sentinels
+from tests.support.sentinels import PASSWORD, Watched
 from tests.support.waiting import until
 from tests.support.world import make_entry
 

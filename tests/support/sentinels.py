@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from celery_groupfifo.testing import embedded
 from celery_groupfifo.testing.children import dying_with_us, free_port
 from tests.support.waiting import until
 
-PASSWORD, THEIRS, MASTER = "secret", "theirs", "main"
+PASSWORD, THEIRS, MASTER, DATABASE = "secret", "theirs", "main", 2
 CONFIGURATION = """\
 port {port}
 bind 127.0.0.1
@@ -53,7 +53,34 @@ class Watched:
 
     @property
     def url(self) -> str:
-        return ";".join(f"sentinel://:{PASSWORD}@127.0.0.1:{port}/2" for port in self.ports)
+        return ";".join(f"sentinel://:{PASSWORD}@127.0.0.1:{port}/{DATABASE}" for port in self.ports)
+
+    def client(self, server: embedded.Server) -> redis.Redis:
+        """A client of one of the two, in the gate's database."""
+        return redis.Redis(port=server.port, password=PASSWORD, db=DATABASE, retry=Retry(NoBackoff(), 0))
+
+    def master(self) -> redis.Redis:
+        """A client of the master that the sentinels name."""
+        return self.client(self.second if self._named(self.ports[0]) == self.second.port else self.first)
+
+    def cut(self) -> int:
+        """Let the replica stay as it is, with all writes until now. Returns the master's time in microseconds."""
+        with self.client(self.first) as first, self.client(self.second) as second:
+            first.execute_command("CLIENT", "PAUSE", 5000, "WRITE")
+            try:
+                until(lambda: _offset(first) == _offset(second))
+                second.config_set("masterauth", "wrong")
+                first.execute_command("CLIENT", "KILL", "TYPE", "replica")
+                until(lambda: second.info("replication")["master_link_status"] == "down")
+                seconds, microseconds = first.time()
+            finally:
+                first.execute_command("CLIENT", "UNPAUSE")
+        return int(seconds) * 1_000_000 + int(microseconds)
+
+    def join(self) -> None:
+        """Let the replica follow the master again."""
+        with self.client(self.second) as second:
+            second.config_set("masterauth", PASSWORD)
 
     def _server(self, stack: ExitStack, *options: str) -> embedded.Server:
         server = stack.enter_context(embedded.start(appendonly=False, extra_args=options))
@@ -100,6 +127,10 @@ class Watched:
         """Freeze the master until all sentinels name the other one."""
         assert self.first.pid is not None
         os.kill(self.first.pid, signal.SIGSTOP)
+        self.failed_over()
+
+    def failed_over(self) -> None:
+        """Wait until all sentinels name the second server."""
         until(lambda: all(self._named(port) == self.second.port for port in self.ports))
 
     def _named(self, port: int) -> int | None:
@@ -112,6 +143,11 @@ class Watched:
         os.kill(self.first.pid, signal.SIGCONT)
 
 
+def _offset(client: redis.Redis) -> int:
+    said = client.info("replication")
+    return int(said["master_repl_offset"] if said["role"] == "master" else said["slave_repl_offset"])
+
+
 @contextmanager
 def watched(folder: Path) -> Iterator[Watched]:
     """Start all of it."""
@@ -120,4 +156,5 @@ def watched(folder: Path) -> Iterator[Watched]:
         try:
             yield made
         finally:
-            made.thaw()
+            with suppress(ProcessLookupError):
+                made.thaw()
