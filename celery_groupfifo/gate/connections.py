@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from itertools import count
+from time import monotonic
 from typing import Any, Protocol
 
 import redis
@@ -26,13 +27,22 @@ logger = escaping(logging.getLogger(__name__))
 _NO_NAME = re.compile(r"'client(\|setname)?'", re.IGNORECASE)
 #: Idle connections that are kept. A burst opens as many as it needs; further ones are closed when they come back.
 KEPT = 16
+#: Seconds after which an answer counts as slow: its server may have stood still, and another one have taken over. A
+#: server must be silent for longer than this before sentinels replace it.
+SLOW_SECONDS = 0.5
 
 Location = Any
 """The location of a server, as its `Master` names it."""
 
 
 class Master(Protocol):
-    """The tracker of a server that may move; see sentinels.py, failover.py and slots.py."""
+    """The tracker of a server that may move; see sentinels.py, failover.py and slots.py.
+
+    Attributes:
+        watched: True when others replace a server that stands still: a slow answer of it has to be confirmed.
+    """
+
+    watched: bool
 
     def find(self) -> Location:
         """Return the current location of the server.
@@ -80,6 +90,7 @@ class Connections:
         generation: Changes whenever all connections made before are distrusted. A caller that holds one for long asks
             `trusts`.
         timeout: Seconds to wait for an answer.
+        watched: See `Master`.
     """
 
     def __init__(
@@ -92,6 +103,7 @@ class Connections:
         self._location: Location | None = None
         self._idle = _Idle()
         self._numbers = count(1)
+        self.watched = master is not None and master.watched
         self._named = True
         self.generation = 0
         self.timeout = float(options["socket_timeout"])
@@ -154,6 +166,23 @@ class Connections:
             self._lead_to(self._master.last())
         same: bool = connection.groupfifo_generation == self.generation
         return same
+
+    def confirms(self, connection: Any, since: float) -> bool:
+        """Return whether an answer counts: it was not slow, or the server is still the right one.
+
+        Args:
+            connection: That the answer came on.
+            since: Time when the call was sent, monotonic.
+        """
+        if not self.watched or monotonic() - since < SLOW_SECONDS:
+            return True
+        self.suspect()
+        return self.trusts(connection)
+
+    def suspect(self) -> None:
+        """Note that an answer took long, or did not come."""
+        if self._master is not None:
+            self._master.doubt()
 
     def _lead_to(self, location: Location | None) -> None:
         if location is not None and location != self._location:

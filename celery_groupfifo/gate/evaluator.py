@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Any
 
+import redis
 from redis.exceptions import ExecAbortError, NoScriptError, ResponseError
 
 from celery_groupfifo.gate import scripts
@@ -86,12 +88,14 @@ class Evaluator:
             TooOldError: The server is too old.
         """
         connection = self._connections.take()
+        sent = monotonic()
         try:
             try:
                 reply = _evaluated(connection, command)
             except NoScriptError:
                 load(connection, [name])
                 reply = _evaluated(connection, command)
+            self._confirm(connection, sent)
         except ResponseError:
             self._connections.give_back(connection)  # an error is an answer like any other: the connection is fine
             raise
@@ -147,9 +151,11 @@ class Evaluator:
         """
         first = [] if load is None else [pack(["SCRIPT", "LOAD", scripts.source(load)])]
         connection = self._connections.take()
+        sent = monotonic()
         try:
             connection.send_packed_command([b"".join([_MULTI, *first, *commands, _EXEC])])
             replies = _answers(connection, len(first) + len(commands))
+            self._confirm(connection, sent)
         except ResponseError:
             self._connections.give_back(connection)
             raise
@@ -158,6 +164,10 @@ class Evaluator:
             raise
         self._connections.give_back(connection)
         return replies[len(first) :]
+
+    def _confirm(self, connection: Any, sent: float) -> None:
+        if not self._connections.confirms(connection, sent):
+            raise redis.ConnectionError("Its answer was slow, and it may be the master no more.")
 
 
 def _answers(connection: Any, count: int) -> list[Any]:

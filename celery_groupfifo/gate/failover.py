@@ -30,6 +30,8 @@ class Failover:
         names: Of each, for the log.
     """
 
+    watched = False
+
     def __init__(self, servers: Sequence[Connections], names: Sequence[str]) -> None:
         self._servers, self._names = list(servers), list(names)
         self._used: int | None = None

@@ -72,6 +72,15 @@ class Pipelined:
         return self._store.connections.trusts(self._connection)
 
     @property
+    def watched(self) -> bool:
+        """Return whether a slow answer has to be confirmed, see `connections.Master`."""
+        return self._store.connections.watched
+
+    def suspect(self) -> None:
+        """Note that an answer was slow: its server may be the wrong one. This does not wait."""
+        self._store.connections.suspect()
+
+    @property
     def readable(self) -> bool:
         """Return whether there is unread data, from any thread."""
         poll = select.poll()

@@ -147,6 +147,8 @@ class Slots:
 class SlotMaster:
     """The tracker of the master of one slot; see `connections.Master`."""
 
+    watched = False
+
     def __init__(self, slots: Slots, slot: int) -> None:
         self._slots, self._slot = slots, slot
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.gate.connections import SLOW_SECONDS
 from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.gate.refusals import is_unreachable
 from celery_groupfifo.gate.store import Store
@@ -164,6 +165,10 @@ class LoopConnection:
         """Handle the answers that have come; called by the loop."""
         if connection is not self._connection:
             return
+        if connection.watched and self._slow():
+            connection.suspect()
+            self.drop()  # the postman asks whether the server is the right one, and repeats the calls
+            return
         try:
             replies = connection.read()
         except GroupFifoError as error:
@@ -174,6 +179,12 @@ class LoopConnection:
                 return  # its calls have been requeued
             self._answered.extend((self._sent.popleft(), reply) for reply in replies if self._sent)
         self._handle()
+
+    def _slow(self) -> bool:
+        try:
+            return monotonic() - self._sent[0].sent > SLOW_SECONDS
+        except IndexError:
+            return False
 
     def _handle(self) -> None:
         """Handle answers, one by one: one may take as long as a run, where the loop itself runs the tasks."""
