@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import redis
 from redis.exceptions import NoPermissionError
 
+from celery_groupfifo.gate import doubts
 from celery_groupfifo.printing import escaping
 
 logger = escaping(logging.getLogger(__name__))
@@ -129,8 +130,7 @@ class Connections:
             self._connect(connection)
         except BaseException:
             connection.disconnect()  # also when a greenlet is killed: a half-open socket would stay
-            if self._master is not None:
-                self._master.doubt()
+            self.suspect()
             raise
         return connection
 
@@ -151,6 +151,11 @@ class Connections:
     def close(self, connection: Any) -> None:
         """Close a connection, with every unread answer."""
         connection.disconnect()
+
+    @property
+    def used(self) -> Location:
+        """Return the location that the last call led to; None: the server never moves, or no call was made."""
+        return self._location
 
     def location(self) -> Location:
         """Return the location of the server; None: it never moves.
@@ -182,10 +187,13 @@ class Connections:
     def suspect(self) -> None:
         """Note that an answer took long, or did not come."""
         if self._master is not None:
+            doubts.note()
             self._master.doubt()
 
     def _lead_to(self, location: Location | None) -> None:
         if location is not None and location != self._location:
+            if self._location is not None:
+                doubts.note()
             self._location = location
             self._distrust_all()
 
@@ -224,6 +232,7 @@ class Connections:
         if generation == self.generation:
             self._distrust_all()
             if self._master is not None:
+                doubts.note()
                 self._master.doubt(error)
 
     def _distrust_all(self) -> None:

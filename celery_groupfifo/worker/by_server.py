@@ -108,6 +108,11 @@ class Renewers:
         for renewer in self._by_tag.values():
             renewer.stop()
 
+    def wake(self) -> None:
+        """Renew now, see `Renewer.wake`."""
+        for renewer in self._by_tag.values():
+            renewer.wake()
+
 
 class Sweepers:
     """A sweeper for each partition, see `Sweeper`.

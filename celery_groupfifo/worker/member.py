@@ -16,6 +16,7 @@ from celery.worker import state
 
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.gate import Gate, build_gate
+from celery_groupfifo.gate.hang_up import hang_up
 from celery_groupfifo.gate.keys import Keys, quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.store import Store
@@ -137,7 +138,7 @@ class Member:
     def _sweeper(self, gate: Gate) -> Sweeper | Sweepers:
         def sweeper(part: list[Keys]) -> Sweeper:
             lists, length = self.lists.all, self.publisher.length
-            return Sweeper(gate, self.owner, lists, self.events, self._tell_revoked, length, part)
+            return Sweeper(gate, self.owner, lists, self.events, self._tell_revoked, length, part, self._moved)
 
         parts = partitions_by_server(gate)
         return sweeper(parts[0]) if len(parts) == 1 else Sweepers({part[0].tag: sweeper(part) for part in parts})
@@ -206,6 +207,16 @@ class Member:
     def _tell_revoked(self, gone: list[tuple[str, bytes]]) -> None:
         """Tell the result backend, which may hang, that tasks were revoked at the gate."""
         self.backend.submit(partial(tell_revoked, self.consumer.app, gone))
+
+    def _moved(self, before: tuple[str, int]) -> None:
+        """Follow the gate to another master: it may lack the last begins, and Celery may wait for the old one."""
+        logger.warning(
+            "The sentinels name another master than %s:%d. Runs whose start it does not know are told.", *before
+        )
+        self.renewer.wake()
+        ended = hang_up(before)
+        if ended:
+            logger.info("%d connections to the old master were closed, and are opened again.", ended)
 
     def when_child_gone(self, run: Run) -> None:
         """Settle a run when the child that ran it is gone, as it may run until then.

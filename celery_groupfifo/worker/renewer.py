@@ -56,7 +56,7 @@ class Renewer:
         self._every = gate.settings.lease_ttl / 3
         self._suspects: set[Run] = set()
         self.renewed = 0.0
-        self._stopped = threading.Event()
+        self._stopped, self._woken = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._outage = Outage(logger, "Leases can't be renewed until it answers; the renewer tries again.")
 
@@ -73,6 +73,11 @@ class Renewer:
     def stop(self) -> None:
         """Stop renewing, without waiting."""
         self._stopped.set()
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Renew now: the gate may know of fewer runs than before."""
+        self._woken.set()
 
     def pass_once(self) -> None:
         """Renew all leases once.
@@ -116,7 +121,11 @@ class Renewer:
 
     def _run(self) -> None:
         wait = 0.0
-        while not self._stopped.wait(wait):
+        while True:
+            self._woken.wait(wait)
+            self._woken.clear()
+            if self._stopped.is_set():
+                return
             wait = self._every
             try:
                 self.pass_once()

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from math import inf
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from celery.utils.log import get_logger
 
@@ -54,6 +54,7 @@ class Sweeper:
         tell_revoked: Takes id and message of tasks cancelled after a failure; it must not wait.
         length: Asks the broker for the length of a queue, from a thread that may hang; None: the releaser's.
         partitions: Those that it sweeps, all of one server; None: all.
+        moved: Called after a sweep that sentinels have led to another server, with the address of the one before.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class Sweeper:
         tell_revoked: Callable[[list[tuple[str, bytes]]], None],
         length: Length | None = None,
         partitions: Sequence[Keys] | None = None,
+        moved: Callable[[Any], None] | None = None,
     ) -> None:
+        self._moved, self._server = moved, None
         self._gate, self._owner, self._lists = gate, owner, lists
         self._events, self._tell_revoked = events, tell_revoked
         self._partitions = list(gate.keyspace.partitions if partitions is None else partitions)
@@ -174,12 +177,20 @@ class Sweeper:
             try:
                 self.pass_once()
                 self._outage.is_over()
+                self._note_server()
             except GroupFifoError as error:
                 self._outage.goes_on(error)
                 again_at = monotonic() + GATE_RETRY_SECONDS
             except Exception:  # lost workers' groups stand still when this thread ends
                 logger.exception("A sweep failed.")
                 again_at = monotonic() + GATE_RETRY_SECONDS
+
+    def _note_server(self) -> None:
+        connections = self._gate.store.connections
+        if connections.watched and self._moved is not None:
+            before, self._server = self._server, connections.used
+            if before not in (None, self._server):
+                self._moved(before)
 
     def _listen(self) -> None:
         """Wait for the bells of all partitions; each wakes one worker only."""

@@ -21,6 +21,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GateUnavailable
+from celery_groupfifo.gate import doubts
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Entry, Ticket
@@ -213,8 +214,8 @@ class _Guard:
         """
         since, seconds = self._begun
         # No call to the gate for each task: before its lease may be over, a run has lost its group only when Redis has
-        # lost the begin, or when it was surrendered by mistake.
-        if now() - since <= seconds:
+        # lost the begin, as a server that has taken over may have, or when it was surrendered by mistake.
+        if now() - since <= seconds and since > doubts.last():
             return
         try:
             gate = gate_of(current_app, "groupfifo-late", timeout=LEASE_PATIENCE, patient=False)

@@ -34,7 +34,7 @@ class SentinelStage(Stage):
     def left(self) -> dict[str, str]:
         """Return the keys that the gate holds of groups."""
         found = {}
-        client = self.watched.master()
+        client: Any = self.watched.master()
         for raw in client.scan_iter(match="{groupfifo:*}:*", count=1000):
             name = raw.decode().split("}:", 1)[1]
             if not (lasts(name) or (name == "due" and only_leases(client, raw))):
