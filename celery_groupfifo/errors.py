@@ -104,6 +104,20 @@ class GateUnavailable(GroupFifoError, OperationalError):
     answered = False
 
 
+class NotReplicated(GateUnavailable):
+    """Too few replicas have confirmed a task that was parked: call again with the same task_id, it is parked once.
+
+    Attributes:
+        replies: Of the gate to the calls.
+    """
+
+    answered = True
+
+    def __init__(self, message: str | None = None, replies: list[Any] | None = None) -> None:
+        super().__init__(message)
+        self.replies = replies or []
+
+
 class UnsupportedServer(GroupFifoError):
     """The gate needs Redis 6.2 or newer, or Valkey."""
 

@@ -63,6 +63,7 @@ class Settings:
         sweep_interval: Seconds between two sweeps of a worker.
         burst: On other brokers than the gate's Redis: tasks of one group in a row on one slot.
         burst_seconds: The same, in seconds.
+        wait_replicas: Replicas that have to confirm a task when it is parked, within a second; 0: none.
         on_lease_lost: `warn`, or `terminate` the run.
         tuning: True when a worker may change internals of Celery only to save time.
         max_lost: Runs that may end with a lost worker before the task fails for good.
@@ -119,6 +120,7 @@ class Settings:
     sweep_interval: float = 1.0
     burst: int = 100
     burst_seconds: float = 0.25
+    wait_replicas: int = 0
     on_lease_lost: OnLeaseLost = "warn"
     tuning: bool = True
     max_lost: int = 3
@@ -203,6 +205,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "sweep_interval": values.number(float, 0.05),
     "burst": values.number(int, 1),
     "burst_seconds": values.number(float, 0),
+    "wait_replicas": values.number(int, 0),
     "on_lease_lost": values.choice(*get_args(OnLeaseLost)),
     "tuning": values.choice(True, False),
     "max_lost": values.number(int, 1),

@@ -12,7 +12,7 @@ from typing import Any
 
 from redis.crc import key_slot
 
-from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, NotReplicated
 from celery_groupfifo.gate.connections import Connections
 from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted
 from celery_groupfifo.gate.packing import ScriptArguments, Word
@@ -64,15 +64,22 @@ class ClusterStore(Store):
         """Run a script, see `Store.run`."""
         return self._parts[keys.tag].run(name, keys, more, args)
 
-    def run_all(self, name: str, calls: Sequence[ScriptArguments]) -> list[Any]:
+    def run_all(self, name: str, calls: Sequence[ScriptArguments], replicas: int = 0) -> list[Any]:
         """Run a script many times, in one transaction for each partition; see `Store.run_all`."""
         replies: list[Any] = [None] * len(calls)
         places: dict[str, list[int]] = {}
         for place, (keys, _, _) in enumerate(calls):
             places.setdefault(keys.tag, []).append(place)
+        few: NotReplicated | None = None
         for tag, mine in places.items():
-            for place, reply in zip(mine, self._parts[tag].run_all(name, [calls[at] for at in mine]), strict=True):
+            try:
+                some = self._parts[tag].run_all(name, [calls[at] for at in mine], replicas)
+            except NotReplicated as error:
+                few, some = error, error.replies
+            for place, reply in zip(mine, some, strict=True):
                 replies[place] = reply
+        if few is not None:
+            raise NotReplicated(str(few), replies)
         return replies
 
     def read(self, name: str, build: Callable[[Any], object], keys: Keys | None = None) -> list[Any]:

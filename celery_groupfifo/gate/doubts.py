@@ -1,7 +1,7 @@
 """The last time when the gate's server may have been replaced: one value for a process and its forked children.
 
-A server that takes over may lack the last writes. So a run that began before asks the gate whether it still counts, when
-it starts and when it ends; see worker/trace.py.
+A server that takes over may lack the last writes. So a run that began before asks the gate whether it still counts
+when it starts and when it ends; see worker/trace.py.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 import redis
-from redis.exceptions import ExecAbortError, NoScriptError, ResponseError
+from redis.exceptions import ExecAbortError, NoPermissionError, NoScriptError, ResponseError
 
 from celery_groupfifo.gate import scripts
 from celery_groupfifo.gate.connections import Connections
@@ -135,12 +135,20 @@ class Evaluator:
             raise
         self._connections.give_back(connection)
 
-    def run_all(self, commands: Sequence[bytes], load: str | None = None) -> list[Any]:
+    def run_all(
+        self,
+        commands: Sequence[bytes],
+        load: str | None = None,
+        wait: bytes = b"",
+        confirmed: list[int] | None = None,
+    ) -> list[Any]:
         """Run scripts as one transaction.
 
         Args:
             commands: The runs, packed.
             load: A script to load first, in the same transaction.
+            wait: A WAIT behind it, packed; empty: none.
+            confirmed: Gets its answer, the number of replicas that have the transaction.
 
         Returns:
             The answer of each run, or its error.
@@ -153,8 +161,15 @@ class Evaluator:
         connection = self._connections.take()
         sent = monotonic()
         try:
-            connection.send_packed_command([b"".join([_MULTI, *first, *commands, _EXEC])])
-            replies = _answers(connection, len(first) + len(commands))
+            connection.send_packed_command([b"".join([_MULTI, *first, *commands, _EXEC, wait])])
+            try:
+                replies = _answers(connection, len(first) + len(commands))
+            except ResponseError:
+                if wait:
+                    _confirmed(connection)
+                raise
+            if wait and confirmed is not None:
+                confirmed.append(_confirmed(connection))
             self._confirm(connection, sent)
         except ResponseError:
             self._connections.give_back(connection)
@@ -180,6 +195,16 @@ def _answers(connection: Any, count: int) -> list[Any]:
     if refused:  # MULTI itself: each has run by itself, or not at all
         raise refused[0]
     return replies
+
+
+def _confirmed(connection: Any) -> int:
+    """Read the answer to WAIT: a number of replicas, 0 where it is refused, as by a replica."""
+    try:
+        return int(connection.read_response())
+    except NoPermissionError:
+        raise
+    except ResponseError:
+        return 0
 
 
 def _refusal(connection: Any) -> ResponseError | None:

@@ -10,13 +10,14 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
 from celery import Celery
 
-from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, NotReplicated
 from celery_groupfifo.gate.batches import Batches
 from celery_groupfifo.gate.cluster_store import store_of
 from celery_groupfifo.gate.insert import Inserting
@@ -38,6 +39,7 @@ from celery_groupfifo.gate.parks import (
 )
 from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
+from celery_groupfifo.gate.replicas import accept, accept_all
 from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.gate.store import Store
@@ -106,20 +108,24 @@ class Gate(Batches, Inserting):
 
         Raises:
             GateUnavailable: It may or may not be parked; call again with the same number.
+            NotReplicated: It is parked, and may be lost in a failover.
             GroupDraining: The group takes no new entries.
             GroupFull: It takes no more entries.
         """
         keys = self.keyspace.of_group(entry.group)
-        reply = self.store.run(script_of(entry), keys, *park_call(keys, entry, number, replaces))
+        call = keys, *park_call(keys, entry, number, replaces)
+        reply, few = accept(self.store, self.settings.wait_replicas, script_of(entry), call)
         if reply[0] == KNOWN and entry.exchanges:
-            reply = self._exchange(entry, number, reply)
+            reply, few = self._exchange(entry, number, reply)
             if reply is None:
                 return self.park(entry, number, replaces, producer)
-        if reply[0] != DROPPED:
+        if reply[0] != DROPPED and few is None:  # else the number is for the repetition
             self._producers.append(Number(number.producer, number.value + 1))
         answer = self._parked(reply, entry, producer)
         if isinstance(answer, GroupFifoError):
             raise answer
+        if few is not None:
+            raise few
         return answer
 
     def park_all(
@@ -137,20 +143,23 @@ class Gate(Batches, Inserting):
 
         Raises:
             GateUnavailable: Some may be parked; call again with the same numbers.
+            NotReplicated: They are, and may be lost in a failover.
         """
         calls = []
         for entry, number in zip(entries, numbers, strict=True):
             keys = self.keyspace.of_group(entry.group)
             calls.append((keys, *park_call(keys, entry, number, False)))
-        replies = run_parks(self.store.run_all, entries, calls)
+        replies, few = run_parks(partial(accept_all, self.store, self.settings.wait_replicas), entries, calls)
         used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.bound or entry.exchanges)]
-        if used:
+        if used and few is None:
             self._producers.append(Number(used[-1].producer, used[-1].value + 1))
         pairs = zip(replies, entries, strict=True)
         answers = [self._parked(reply, entry, producer) for reply, entry in pairs]
         for at, entry in enumerate(entries):
             if answers[at] is False and entry.exchanges and not entry.dropped:
                 answers[at] = self._park_again(entry, numbers[at], producer)
+        if few is not None:
+            raise few
         return answers
 
     def _park_again(self, entry: Entry, number: Number, producer: Any) -> bool | GroupFifoError:
@@ -162,16 +171,20 @@ class Gate(Batches, Inserting):
         except GroupFifoError as error:
             return error
 
-    def _exchange(self, entry: Entry, number: Number, reply: Sequence[Any]) -> list[Any] | None:
+    def _exchange(
+        self, entry: Entry, number: Number, reply: Sequence[Any]
+    ) -> tuple[list[Any] | None, NotReplicated | None]:
         """Give the message of an entry to the parked one that it is a duplicate of.
 
         Returns:
-            The answer of its park; None: park it again, as the other one has gone on meanwhile.
+            The answer of its park, or None: park it again, as the other one has gone on meanwhile; and see `accept`.
         """
         keys, old = self.keyspace.of_group(entry.group), duplicate_of(entry, reply)
         if old.stays:
-            return old.refusal
-        return exchanged(self.store.run("exchange", keys, *exchange_call(keys, entry, number, old)), entry, old)
+            return old.refusal, None
+        call = keys, *exchange_call(keys, entry, number, old)
+        said, few = accept(self.store, self.settings.wait_replicas, "exchange", call)
+        return exchanged(said, entry, old), few
 
     def _parked(self, reply: Any, entry: Entry, producer: Any) -> bool | GroupFifoError:
         if isinstance(reply, GroupFifoError):

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, GroupFull
+from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, GroupFull, NotReplicated
 from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of
 from celery_groupfifo.gate.model import Bound, Entry, Number
 from celery_groupfifo.gate.records import StoredEntry
@@ -24,6 +24,10 @@ UNDER_WAY = -4
 
 #: Places of the task that a call is a duplicate of, see lua/lib/claim.lua.
 ENDED, ELSEWHERE = "e", "o"
+
+
+Accepted = tuple[list[Any], NotReplicated | None]
+"""The gate's replies, or errors; and the error of too few replicas, or None."""
 
 
 class Old(NamedTuple):
@@ -120,21 +124,22 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
 
 
 def run_parks(
-    run_all: Callable[[str, Sequence[Any]], list[Any]], entries: Sequence[Entry], calls: Sequence[Any]
-) -> list[Any]:
+    run_all: Callable[[str, Sequence[Any]], Accepted], entries: Sequence[Entry], calls: Sequence[Any]
+) -> Accepted:
     """Run the parks of entries in their order: in one round trip, unless some have several keys.
 
     Args:
-        run_all: Runs a script many times, see `Store.run_all`.
+        run_all: Runs a script many times, see `replicas.accept_all`.
         entries: To park.
         calls: Of each.
     """
     if not any(entry.others for entry in entries):
         return run_all("park", calls)
-    replies: list[Any] = []
+    replies, few = list[Any](), None
     for script, some in groupby(zip(entries, calls, strict=True), lambda pair: script_of(pair[0])):
-        replies += run_all(script, [call for _, call in some])
-    return replies
+        more, error = run_all(script, [call for _, call in some])
+        replies, few = replies + more, error or few
+    return replies, few
 
 
 def stored_words(fair: str, limits: str) -> str:

@@ -87,6 +87,10 @@ _FORBIDDEN = re.compile(r"\bNOPERM\b|ACL failure|The user executing the script c
 _INSIDE = re.compile(r"(in|running) script|user_script")
 _PASSING = re.compile(r"\b(OOM|BUSY|MISCONF)\b")
 _PASSING_CLASSES = (OutOfMemoryError,)
+_NO_REPLICAS = (
+    " It has fewer replicas than min-replicas-to-write asks for, and nothing was done. Start them again, or set a "
+    "lower min-replicas-to-write."
+)
 _OF_CLUSTER = re.compile(r"\b(MOVED|ASK|CROSSSLOT)\b")
 _OF_CLUSTER_CLASSES = (AskError, ClusterCrossSlotError)
 
@@ -160,7 +164,8 @@ def wrap_error(name: str, error: RedisError, shown: str, in_cluster: bool = Fals
         or _PASSING.search(text)
     )
     if passing:
-        unavailable = GateUnavailable(f"The gate's Redis at {shown} can't be used right now ('{name}'): {text}")
+        remedy = _NO_REPLICAS if "NOREPLICAS" in text else ""
+        unavailable = GateUnavailable(f"The gate's Redis at {shown} can't be used right now ('{name}'): {text}{remedy}")
         unavailable.answered = isinstance(error, ResponseError) and not kind_of(error).distrusted
         return unavailable
     if "WRONGTYPE" in text:

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.errors import GroupFifoError, NotReplicated
 from celery_groupfifo.gate.connections import Connections
 from celery_groupfifo.gate.evaluator import Ahead, Evaluator
 from celery_groupfifo.gate.keys import Keys, Quoted, due_score
-from celery_groupfifo.gate.packing import ScriptArguments, Word, pack_run
+from celery_groupfifo.gate.packing import ScriptArguments, Word, pack, pack_run
 from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, names_master, wrap_error
 from celery_groupfifo.gate.stream import Stream
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 #: Seconds between two tries while a slot of a Redis Cluster is on its way to another node.
 MOVING_SECONDS = 0.05
+#: Seconds that a park waits for replicas, and half the time for an answer at most.
+REPLICA_SECONDS = 1.0
 #: Nodes of a Redis Cluster that may name another one during one call.
 MOST_MOVES = 3
 
@@ -137,28 +139,47 @@ class Store:
         """Lend a connection for many small reads, within the call of an `ask`; see `Evaluator.stream`."""
         return self._scripts.stream()
 
-    def run_all(self, name: str, calls: Sequence[ScriptArguments]) -> list[Any]:
+    def run_all(self, name: str, calls: Sequence[ScriptArguments], replicas: int = 0) -> list[Any]:
         """Run a script many times in one round trip.
 
         In one transaction: if the script is flushed half-way, no later call may pass after an earlier one has failed.
+
+        Args:
+            name: Of its file.
+            calls: Keys and arguments of each run, see `run`.
+            replicas: That have to confirm them.
 
         Returns:
             A reply or an error for each call.
 
         Raises:
             GateUnavailable: Redis can't be reached; any number of the calls may be done.
+            NotReplicated: They are done, and fewer replicas have confirmed them in time.
         """
         commands = [self.command(name, call) for call in calls]
+        seconds = min(REPLICA_SECONDS, self.patience)
+        wait = pack(["WAIT", replicas, int(seconds * 1000)]) if replicas else b""
+        confirmed: list[int] = []
 
         def call() -> list[Any]:
+            confirmed.clear()
             try:
-                return self._answers(name, self._scripts.run_all(commands))
+                return self._answers(name, self._scripts.run_all(commands, wait=wait, confirmed=confirmed))
             except NoScriptError:
                 with suppress(ResponseError):  # the user may lack the permission for INFO
                     self._version()
-                return self._answers(name, self._scripts.run_all(commands, load=name))
+                confirmed.clear()
+                return self._answers(name, self._scripts.run_all(commands, load=name, wait=wait, confirmed=confirmed))
 
-        return self.ask(name, call)
+        replies = self.ask(name, call)
+        if replicas and confirmed[0] < replicas:
+            raise NotReplicated(
+                f"Parked at {self.shown}, but {confirmed[0]} of {replicas} replicas have confirmed it within "
+                f"{seconds:g} s (groupfifo_wait_replicas = {replicas}): it may run, and a failover may lose it. Call "
+                "again with the same task_id, it is parked once; start the replicas; or set a lower number.",
+                replies,
+            )
+        return replies
 
     def _answers(self, name: str, replies: list[Any]) -> list[Any]:
         for reply in replies:
