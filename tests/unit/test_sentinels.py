@@ -187,3 +187,81 @@ def test_a_burst_of_callers_shares_one_question(clock: Clock, ask: str) -> None:
     for thread in threads:
         thread.join(30)
     assert (found, one.asked) == ([OLD] * 50, 1)
+
+
+def test_after_a_doubt_the_newest_word_counts(clock: Clock) -> None:
+    """Timeline: the master freezes; the leader names another; the master goes on, and two sentinels see it at work."""
+    first, second, leader = Sentinel(), Sentinel(), Sentinel()
+    master = master_of(first, second, leader)
+    assert master.last() == OLD
+    leader.address, leader.epoch = NEW, 2
+    clock.now += 0.05
+    assert master.last() == OLD
+    master.doubt()
+    clock.now += 0.06
+    assert master.last() == NEW, "all of them are asked, and a tenth of a second is long"
+    assert [each.asked for each in (first, second, leader)] == [2, 1, 1]
+
+
+def test_a_doubt_is_over_after_some_seconds(clock: Clock) -> None:
+    first, second = Sentinel(), Sentinel()
+    master = master_of(first, second)
+    master.doubt()
+    assert master.find() == OLD and second.asked == 1
+    clock.now += sentinels.DOUBT_SECONDS + 0.1
+    assert master.find() == OLD and second.asked == 1
+    assert [master.last() for _ in range(5)] == [OLD] * 5 and first.asked == 2
+
+
+def test_a_doubt_hurries_no_sentinels_that_do_not_answer(clock: Clock) -> None:
+    one = Sentinel()
+    master = master_of(one)
+    one.error = redis.ConnectionError("refused")
+    assert master.last() is None
+    for _ in range(5):
+        master.doubt()
+        clock.now += 0.15
+        assert master.last() is None
+    assert one.asked == 1
+
+
+def test_one_that_is_silent_is_not_asked_ten_times_a_second_after_a_doubt(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, silent = Sentinel(), Sentinel()
+    master = master_of(one, silent)
+
+    def take() -> Sentinel:
+        silent.asked += 1
+        clock.now += 0.5
+        raise redis.TimeoutError("silent")
+
+    monkeypatch.setattr(silent, "take", take)
+    master.doubt()
+    assert master.last() == OLD
+    clock.now += 0.4
+    assert master.last() == OLD
+    assert silent.asked == 1
+
+
+@pytest.mark.parametrize("flags", ["master,failover_in_progress", "s_down,master,failover_in_progress"])
+def test_while_one_chooses_another_master_none_is_used(clock: Clock, flags: str) -> None:
+    first, leader = Sentinel(), Sentinel()
+    master = master_of(first, leader)
+    assert master.last() == OLD
+    leader.flags = flags
+    master.doubt()
+    clock.now += 0.2
+    assert master.last() == sentinels.CHOOSING, "no kept connection leads there"
+    with pytest.raises(redis.ConnectionError, match="They are choosing another one"):
+        master.find()
+    leader.flags = "master"
+    clock.now += 0.2
+    assert master.last() == OLD, "it was given up"
+
+
+def test_one_that_has_not_heard_of_the_end_of_a_failover_stops_nobody(clock: Clock) -> None:
+    late, leader = Sentinel(OLD, 1, "s_down,master,failover_in_progress"), Sentinel(NEW, 2)
+    master = master_of(late, leader)
+    master.doubt()
+    assert master.find() == NEW
