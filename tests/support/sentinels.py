@@ -125,9 +125,17 @@ class Watched:
 
     def fail_over(self) -> None:
         """Freeze the master until all sentinels name the other one."""
+        self.freeze()
+        self.failed_over()
+
+    def freeze(self) -> None:
+        """Let the master stand still."""
         assert self.first.pid is not None
         os.kill(self.first.pid, signal.SIGSTOP)
-        self.failed_over()
+
+    def replaced(self) -> bool:
+        """Return whether one sentinel names the second server."""
+        return any(self._named(port) == self.second.port for port in self.ports)
 
     def failed_over(self) -> None:
         """Wait until all sentinels name the second server."""

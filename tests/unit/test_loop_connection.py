@@ -71,3 +71,30 @@ def test_the_next_connection_may_have_the_number_of_the_last_one(monkeypatch: py
         assert opened[number].commands == 1 and hub.readers == {7: (opened[number],)}
         connection.drop()
         assert kept.pop() is call and not hub.readers
+
+
+@pytest.mark.parametrize(
+    ("watched", "seconds", "believed"), [(True, 2.0, False), (True, 0.0, True), (False, 2.0, True)]
+)
+def test_a_slow_answer_of_a_watched_server_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, watched: bool, seconds: float, believed: bool
+) -> None:
+    """Its server may have frozen, and another one have taken over: the postman asks the right one."""
+    hub, kept, answers, doubted = Hub(), list[GateCall](), list[Any](), list[bool]()
+    loop: Any = SimpleNamespace(hub=hub, here=True, soon=lambda step: step(), later=lambda seconds, step: None)
+    store: Any = SimpleNamespace(command=lambda script, call: [script], timeout=5.0)
+    connection = LoopConnection(loop, store, threading.Condition(), lambda calls, first: kept.extend(calls))
+    made: Any = Connection()
+    made.watched, made.read, made.suspect = watched, lambda: ["reply"], lambda: doubted.append(True)
+    monkeypatch.setattr(Pipelined, "open", lambda *args: made)
+    connection.attach()
+    connection.open()
+    connection.tried()
+    call = GateCall("begin", ("k", [], []), lambda reply, call: answers.append(reply), [])  # type: ignore[arg-type]
+    connection.send(call)
+    (flush,) = hub.on_tick
+    flush()
+    call.sent -= seconds
+    connection._readable(made)
+    assert (answers, kept) == ((["reply"], []) if believed else ([], [call]))
+    assert doubted == ([] if believed else [True]) and connection.wanted is not believed

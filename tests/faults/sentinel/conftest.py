@@ -66,3 +66,16 @@ def make_watched_stage(tmp_path: Path) -> Iterator[Callable[..., SentinelStage]]
             return stage
 
         yield make
+
+
+@pytest.fixture
+def make_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+    """Makes a stage without sentinels."""
+    with ExitStack() as stack:
+
+        def make(**conf: Any) -> Stage:
+            stage = Stage(tmp_path / "stage", embedded.start(appendonly=False), **conf)
+            stack.callback(stage.close)
+            return stage
+
+        yield make

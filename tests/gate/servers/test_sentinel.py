@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.sentinels import SENTINEL_PATIENCE
 from tests.support import sentinels
@@ -83,6 +84,32 @@ def test_a_call_that_hangs_at_the_old_master_is_repeated_at_the_new_one(watched:
     assert park(gate, "a")
     with redis.Redis(port=watched.second.port, password=PASSWORD, db=2) as master:
         assert master.hexists(gate.keyspace.partitions[0].entries, "a")
+    gate.store.close()
+
+
+@pytest.mark.parametrize("bulk", [False, True], ids=["single", "bulk"])
+def test_the_answer_of_a_master_that_was_frozen_is_not_believed(watched: Watched, bulk: bool) -> None:
+    """Timeline: the master freezes with a call; one sentinel names another; it goes on, and answers the call."""
+    gate = build_gate(watched.app)
+    assert park(gate, "before")
+    watched.freeze()
+    with ThreadPoolExecutor(1) as pool:
+        if bulk:
+            entries = [make_entry(gate, f"t{number}", "t") for number in range(3)]
+            call = pool.submit(gate.park_all, entries, gate.numbers(3))
+        else:
+            call = pool.submit(park, gate, "t0")
+        until(watched.replaced)
+        watched.thaw()
+        for _ in range(100):  # those who call again must not wait for longer than the sentinels take
+            try:
+                assert call.result() in (True, [True] * 3)
+                break
+            except GateUnavailable:
+                call = pool.submit(park, gate, "t0")
+                time.sleep(0.1)
+    with watched.client(watched.second) as master:
+        assert master.hexists(gate.keyspace.partitions[0].entries, "t0")
     gate.store.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -16,6 +17,7 @@ from celery.app.trace import setup_worker_optimizations, trace_task_ret
 from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
 
 from celery_groupfifo import GroupFifoTask, GroupRun
+from celery_groupfifo.gate import doubts
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.records import StoredEntry
@@ -113,6 +115,30 @@ def test_one_that_has_lost_it_does_not_start(tasks: Tasks, name: str) -> None:
     (failed, info, _), entry = tasks.run(name, lost=True)
     assert (failed, entry, tasks.started, tasks.state()) == (1, None, 0, "PENDING")
     assert isinstance(raised(info), Ignore)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_one_that_began_before_its_server_was_replaced_asks(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch, asks: bool
+) -> None:
+    """The server that has taken over may lack its begin. Any other run asks only when its lease may be over."""
+    monkeypatch.setattr(doubts, "last", now if asks else lambda: 0.0)
+    (_, _, _), _ = tasks.run("GroupFifoTask", ago=1.0, lost=True)
+    assert tasks.started == (0 if asks else 1)
+
+
+def test_a_doubt_of_the_main_process_reaches_its_children() -> None:
+    before = now()
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.read(reading, 1)
+        os._exit(0 if doubts.last() > before else 1)
+    doubts.note()
+    os.write(writing, b"x")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(reading)
+    os.close(writing)
 
 
 @pytest.mark.parametrize("name", NAMES)
