@@ -18,6 +18,7 @@ from benchmarks.scenarios.latency import PickUp
 from benchmarks.scenarios.light import Light
 from benchmarks.scenarios.look import Look
 from benchmarks.scenarios.memory import Memory
+from benchmarks.scenarios.replicas import Replicas
 from benchmarks.scenarios.scripts import Depth, Scripts
 from benchmarks.scenarios.sending import Sending
 
@@ -187,12 +188,20 @@ def _mixed(full: bool) -> list[Row]:
 
 def _calls(full: bool) -> list[Row]:
     sending, pick_up = Sending(2_000 if full else 1_000), PickUp(200 if full else 60)
-    bulk = "park_many, by plain apply_async"
+    bulk, replicas = "park_many, by plain apply_async", Replicas(2_000)
     return [
         Row("apply-async", "apply_async", sending, "rate", "calls/s", at_least(1.3), "1.5x"),
         Row("park-many", bulk, sending, "rate", "calls/s", at_least(8.0), "12x", arm="park_many"),
+        Row(
+            "wait-replicas", "apply_async that waits for a replica, by one that does not", replicas, "rate", "calls/s",
+            NONE, reference="apply_async", arm="apply_async waits", full=True,
+        ),
+        Row(
+            "wait-replicas-bulk", "park_many, likewise", replicas, "rate", "calls/s", NONE, reference="park_many",
+            arm="park_many waits", full=True,
+        ),
         Row("pick-up", "pick-up by an idle system, p50", pick_up, "p50_ms", "ms", at_most(1.15), "1x"),
-    ]
+    ]  # fmt: skip
 
 
 def _redis(full: bool) -> list[Row]:
