@@ -14,7 +14,7 @@
 --         entry of the group go on beside it · {0} the ticket is stale. member: of due, with which advance lets the
 --         tenant's next head go out
 -- Complexity O(log due)
---@include keys clock write record entry run invite freed flag
+--@include keys clock write record entry run forgotten invite freed flag
 local runs, id, group, drawn = KEYS[10], ARGV[3], ARGV[4], ARGV[5]
 local owner, lane, call, ttl = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 
@@ -23,6 +23,7 @@ local fence = begin_run(group, g, id, drawn, owner, call, true)
 if fence then
   write_group(group, g)
   redis.call('ZADD', K.due, now_ms() + ttl, 'w ' .. owner)
+  keep_forgotten(runs, lane, owner)
   keep_lane(runs, lane, call .. ' ' .. group .. ' ' .. id .. ' -', owner, ttl)
   look_now()
   return { 1 + invite(group, g), fence, freed and 'f ' .. freed }

@@ -3,6 +3,7 @@
 --   lane -> "<call> <group> <id> <due>"   the last call that concerned the run in this lane of the worker, and the run
 --                                         that it began; - - when it began none. due: when the continuation of the run
 --                                         that it ended is due (ms), else -. It is the answer to a repetition.
+--   <lane><us> -> the same, when the lane was used again though its run was not over, see lib/forgotten.lua
 --   a<lane> -> the same, when the heads of the worker were taken back: its lanes are new ones then
 --   sweep, rerelease, reclaim -> "<call> <id>..."   the tickets to publish of the worker's last call, see lib/again.lua
 --

@@ -47,27 +47,7 @@ end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
-local function has_flag(g, letter)
-  return string.find(g.flags, letter, 1, true) ~= nil
-end
-local OUT, ROW = '\127o ', '\127w '
-local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
--- Let advance look for it: by the worker, or else by a sweep. Returns 4 as part of an answer's code, or 0.
-local function invite(group, g)
-  local code = 0
-  if has_flag(g, 'n') then
-    redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
-    code = 4
-  end
-  return code
-end
-
-local runs, id, group, drawn = KEYS[10], ARGV[3], ARGV[4], ARGV[5]
-local owner, lane, call, ttl = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
-
-local open_group_9
-do -- open_group(group)
-  local group = group
+local function open_group(group)
   local read_group_6
   do -- read_group(group)
     local g = groups[group]
@@ -329,10 +309,28 @@ do -- open_group(group)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
     end
   end
-  open_group_9 = g
+  return g
 end
-local g = open_group_9
-local begin_run_10
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
+local OUT, ROW = '\127o ', '\127w '
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+-- Let advance look for it: by the worker, or else by a sweep. Returns 4 as part of an answer's code, or 0.
+local function invite(group, g)
+  local code = 0
+  if has_flag(g, 'n') then
+    redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+    code = 4
+  end
+  return code
+end
+
+local runs, id, group, drawn = KEYS[10], ARGV[3], ARGV[4], ARGV[5]
+local owner, lane, call, ttl = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
+
+local g = open_group(group)
+local begin_run_9
 do -- begin_run(group, g, id, drawn, owner, call, true)
   local drawn, noted = drawn, true
   local r, fence = record_of(g, id), nil
@@ -369,9 +367,9 @@ do -- begin_run(group, g, id, drawn, owner, call, true)
       r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
     end
   end
-  begin_run_10 = fence
+  begin_run_9 = fence
 end
-local fence = begin_run_10
+local fence = begin_run_9
 if fence then
   do -- write_group(group, g)
     local other, other_g = nil, nil
@@ -405,6 +403,14 @@ if fence then
     end
   end
   redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)
+  do -- keep_forgotten(runs, lane, owner)
+    local said = redis_call('HGET', runs, lane)
+    local call, group, id = string.match(said or '', '^(%S+) (%S+) (%S+) ')
+    local other = call and group .. id ~= '--' and record_of(open_group(group), id)
+    if other and other.state == 'r' and other.owner == owner and other.call == call then
+      redis_call('HSET', runs, lane .. K_us_text, said)
+    end
+  end
   do -- keep_lane(runs, lane, call .. ' ' .. group .. ' ' .. id .. ' -', owner, ttl)
     local said = call .. ' ' .. group .. ' ' .. id .. ' -'
     if redis_call('HSET', runs, lane, said) == 1 then

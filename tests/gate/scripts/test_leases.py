@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from celery_groupfifo.gate.keys import CLAIM_MS, quote
-from tests.support.world import TTL_MS, World
+from tests.support.snapshot import copied, put_back
+from tests.support.world import TTL_MS, World, ticket_of
 
 W1, W2 = quote("w1"), quote("w2")
 
@@ -105,3 +108,45 @@ def test_the_answers_of_a_lost_worker_are_kept(world: World) -> None:
     world.idle_sweeps(2 * TTL_MS)
     assert lease(world) is None
     assert world.gate.finish(call) == done, "it lives, and asks again"
+
+
+@pytest.mark.parametrize("how", ["told by a renewal", "taken back"])
+def test_a_run_whose_end_was_lost_is_found_though_its_lane_is_used_again(world: World, how: str) -> None:
+    """Timeline: a run ends; Redis loses that, as a replica that takes over; the worker uses its lane again."""
+    world.idle_sweeps(TTL_MS)
+    before = world.run("a", "A")
+    copy = copied(world.redis)
+    world.finish(before, "A")
+    put_back(world.redis, copy)
+    world.park("b", "B")
+    ticket = world.pop()
+    assert ticket is not None
+    again = world.gate.begin(ticket_of(ticket)._replace(lane=before.lane), W1)
+    assert again is not None
+    if how == "taken back":
+        world.idle_sweeps(TTL_MS)
+        assert world.sweep(world.lists("q"), owner="w2").reclaimed == 2
+        assert sorted(world.queued()) == ["a", "b"]
+        return
+    world.tick(TTL_MS - 1)
+    assert world.gate.renew(W1, [again]) == [] and world.queued() == []
+    world.tick(1)
+    assert world.gate.renew(W1, [again]) == []
+    assert world.queued() == ["a"], "its group goes on"
+    begun = world.begin(world.receive(), "w2")
+    assert begun is not None and begun.fence > before.fence
+    world.tick(2 * TTL_MS)
+    assert world.gate.renew(W1, [again]) == [] and not world.finish(again, "B").stale
+    assert not world.finish(begun, "A", owner="w2").stale and world.residue() == {}
+
+
+def test_a_lane_whose_run_is_over_leaves_no_words(world: World) -> None:
+    for number in range(5):
+        ended = world.run(f"a{number}", "A")
+        world.finish(ended, "A")
+        assert world.redis.hlen(world.keys.runs(W1)) <= number + 1
+    copy = world.redis.hgetall(world.keys.runs(W1))
+    world.park("b", "B")
+    text = world.pop()
+    assert text is not None and world.gate.begin(ticket_of(text)._replace(lane=ended.lane), W1)
+    assert world.redis.hgetall(world.keys.runs(W1)).keys() == copy.keys()
