@@ -94,6 +94,7 @@ def used(name: str, kind: str) -> Said:
 def test_every_operation_of_the_gate_has_a_case_here() -> None:
     source = "".join(map(inspect.getsource, (gate, batches, insert, recovery, observations)))
     called = re.findall(r"(?:store\.run|run_all|_run_until_answered)\(\s*\"(\w+)\"", source)
+    called += re.findall(r"accept\(self\.store, [\w.]+, \"(\w+)\"", source)
     called += re.findall(r"\"(park\w*)\"", inspect.getsource(parks.script_of))
     handed_out = re.findall(r"^        +return \"(\w+)\", ", source, re.M)
     assert {case.script for case in CASES} == {*called, *handed_out}
