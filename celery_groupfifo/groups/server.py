@@ -49,7 +49,7 @@ def _checks(reader: Reader, keys: Keys) -> Iterator[Check]:
     yield _version(info)
     yield from _cluster(server, info)
     yield from _memory(info)
-    yield from _replication(server, node, info)
+    yield from _replication(server, node, info, reader.gate.settings.wait_replicas)
     yield _persistence(node, info)
     yield _clock(reader, keys)
 
@@ -104,7 +104,7 @@ def _memory(info: Info) -> Iterator[Check]:
     )
 
 
-def _replication(server: RedisServer, node: Store, info: Info) -> Iterator[Check]:
+def _replication(server: RedisServer, node: Store, info: Info, waited: int) -> Iterator[Check]:
     role = str(info.get("role") or "master")
     yield Check.of(
         "role",
@@ -116,6 +116,16 @@ def _replication(server: RedisServer, node: Store, info: Info) -> Iterator[Check
     )
     replicas, watched = int(info.get("connected_slaves") or 0), bool(server.sentinels)
     least = node.config("min-replicas-to-write")
+    if replicas < waited:
+        yield Check.of(
+            "replication",
+            False,
+            f"The server has {replicas} of the {waited} replicas that groupfifo_wait_replicas asks for.",
+            "Every send raises NotReplicated, though its task is parked.",
+            "Start the replicas, or set a lower groupfifo_wait_replicas.",
+            unsafe=True,
+        )
+        return
     if not replicas:
         yield Check.of(
             "replication",

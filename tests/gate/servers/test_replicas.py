@@ -17,6 +17,8 @@ from celery_groupfifo import GroupFifoTask, Groups, park_many
 from celery_groupfifo.errors import GateUnavailable, NotReplicated, PartiallyParked
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.model import Bound, Entry
+from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.server import check_server
 from celery_groupfifo.testing import embedded
 from tests.support.waiting import until
 from tests.support.world import make_entry
@@ -205,3 +207,11 @@ def test_a_server_without_enough_replicas_parks_nothing_and_says_why(
     assert not replicated.master.exists(replicated.gate().keyspace.partitions[0].entries)
     task.apply_async(("k", 1), task_id="one", retry=False)
     assert replicated.master.hexists(replicated.gate().keyspace.partitions[0].entries, "one")
+
+
+def test_the_doctor_misses_replicas(replicated: Replicated) -> None:
+    for waited in (0, 1, 2):
+        replicated.app.conf.groupfifo_wait_replicas = waited
+        (said,) = (each for each in check_server(Reader(replicated.gate())) if each.name == "replication")
+        assert not said.ok, "min-replicas-to-write is 0"
+        assert ("has 1 of the 2 replicas" in said.what) is (waited == 2)
