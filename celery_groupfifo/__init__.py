@@ -37,6 +37,7 @@ from celery_groupfifo.errors import (
     UnknownGroup,
     UnknownTask,
     UnsupportedServer,
+    UnsupportedState,
     WrongState,
 )
 from celery_groupfifo.sending import in_place, publish
@@ -90,6 +91,7 @@ __all__ = [
     "UnknownGroup",
     "UnknownTask",
     "UnsupportedServer",
+    "UnsupportedState",
     "WrongState",
     "group_begun",
     "group_blocked",

@@ -36,8 +36,8 @@ class ClusterStore(Store):
     def __init__(
         self, connect: Callable[[int], Connections], keyspace: Keyspace, shown: str, patient: bool = True
     ) -> None:
-        slots = {keys.tag: key_slot(f"{{{keys.tag}}}".encode()) for keys in keyspace.partitions}
-        self._parts = {tag: _Part(connect(slot), shown, patient) for tag, slot in slots.items()}
+        slots = {keys: key_slot(f"{{{keys.tag}}}".encode()) for keys in keyspace.partitions}
+        self._parts = {keys.tag: _Part(connect(slot), shown, patient, [keys]) for keys, slot in slots.items()}
         self._first = next(iter(self._parts.values()))
         super().__init__(self._first.connections, shown, patient)
 
@@ -60,6 +60,11 @@ class ClusterStore(Store):
         for part in self._parts.values():
             part.close()
 
+    def meet(self) -> None:
+        """Read the stamps of all partitions, see `Store.meet`."""
+        for part in self._parts.values():
+            part.meet()
+
     def run(self, name: str, keys: Keys, more: Sequence[str], args: Sequence[Word]) -> Any:
         """Run a script, see `Store.run`."""
         return self._parts[keys.tag].run(name, keys, more, args)
@@ -79,6 +84,8 @@ class ClusterStore(Store):
         """Run a pipeline of reads, in one round trip for each partition; see `Store.read`."""
         if keys is not None:
             return self.at(keys).read(name, build)
+        for each in self._parts.values():
+            each.look()
         pipe = self.client.pipeline(transaction=False)
         build(pipe)
         commands: list[tuple[tuple[Any, ...], dict[str, Any]]] = list(pipe.command_stack)
@@ -158,4 +165,4 @@ def store_of(server: RedisServer, keyspace: Keyspace, timeout: float, name: str,
     connect = partial(server.connections, timeout, name)
     if server.nodes:
         return ClusterStore(connect, keyspace, server.shown, patient)
-    return Store(connect(), server.shown, patient)
+    return Store(connect(), server.shown, patient, keyspace.partitions)

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from celery.utils.log import get_logger
 
-from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.errors import GroupFifoError, UnsupportedState
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted
 from celery_groupfifo.gate.model import Lists
@@ -54,6 +54,7 @@ class Sweeper:
         tell_revoked: Takes id and message of tasks cancelled after a failure; it must not wait.
         length: Asks the broker for the length of a queue, from a thread that may hang; None: the releaser's.
         partitions: Those that it sweeps, all of one server; None: all.
+        unsupported: Called when this release may not use what is stored any more; nothing more is swept then.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class Sweeper:
         tell_revoked: Callable[[list[tuple[str, bytes]]], None],
         length: Length | None = None,
         partitions: Sequence[Keys] | None = None,
+        unsupported: Callable[[UnsupportedState], None] | None = None,
     ) -> None:
         self._gate, self._owner, self._lists = gate, owner, lists
+        self._unsupported = unsupported
         self._events, self._tell_revoked = events, tell_revoked
         self._partitions = list(gate.keyspace.partitions if partitions is None else partitions)
         length = length or getattr(gate.releaser, "length", None) or _unknown
@@ -174,6 +177,10 @@ class Sweeper:
             try:
                 self.pass_once()
                 self._outage.is_over()
+            except UnsupportedState as error:
+                if self._unsupported is not None:
+                    self._unsupported(error)
+                return
             except GroupFifoError as error:
                 self._outage.goes_on(error)
                 again_at = monotonic() + GATE_RETRY_SECONDS

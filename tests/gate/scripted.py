@@ -14,6 +14,7 @@ from celery_groupfifo.gate.keys import Keys, quote
 from celery_groupfifo.gate.model import Bound, Dedup, Ticket
 from celery_groupfifo.gate.observations import Observations, Seen, Sent
 from celery_groupfifo.gate.recovery import GRACE_MS
+from celery_groupfifo.gate.stamps import own_release
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.settings import Overflow
 from celery_groupfifo.windows import Breaker
@@ -42,6 +43,14 @@ class Case:
 
 def _observations(world: World) -> Observations:
     return Observations(world.gate.store, world.gate.keyspace)
+
+
+def _stamp(world: World) -> Call:
+    world.run("a")
+    world.park("b")
+    keys = world.keys.in_edition(2)
+    more, args = [keys.stamp, *world.keys.base], [world.keys.stamped, f"2 2 1 {own_release()}"]
+    return lambda: world.gate.store.run("stamp", keys, more, args)
 
 
 def _observe_send(world: World) -> Call:
@@ -502,6 +511,7 @@ CASES = [
     Case("advance", _advance_blocked, "block"),
     Case("advance", _advance_sorted, "sorted"),
     Case("heads", _heads),
+    Case("stamp", _stamp),
     Case("rerelease", _rerelease),
     Case("rerelease", _elsewhere, "to publish"),
     Case("revoke", _revoke),
