@@ -1,0 +1,40 @@
+-- Made of lua/stamp.lua by `make scripts`: change that file, not this one.
+--
+-- stamp: write the stamp of a partition, and begin the edition that it names. Nothing is done when another process was
+-- faster.
+--
+-- A list of one text stands at each name of an edition before. A script of that edition expects another type there, so
+-- its first command fails, and it has written nothing. See gate/stamps.py.
+--
+-- KEYS[1-9]       the gate's own, see lib/keys.lua: the names of the new edition
+-- KEYS[10] stamp  (string)  "<edition> <version> <partitions> <release>"
+-- KEYS[11-] old   (any)     the nine names of each edition that ends
+-- ARGV[1-2]       clock, tag
+-- ARGV[3] seen    (text)    the stamp that the caller has read; empty: none
+-- ARGV[4] text    (text)    the new one
+-- Returns 1 written, now or before · 0 the stamp is another one than the caller has read
+-- Complexity O(1)
+local redis_call = redis.call
+
+local stamp, seen, text = KEYS[10], ARGV[3], ARGV[4]
+
+local now = redis_call('GET', stamp) or ''
+if now ~= seen then
+  return now == text and 1 or 0
+end
+local stays = {} -- that list stands there already
+for i = 11, #KEYS do
+  local new, kind = KEYS[(i - 11) % 9 + 1], redis_call('TYPE', KEYS[i]).ok
+  stays[i] = kind == 'list' or kind == 'none'
+  if not stays[i] and redis_call('EXISTS', new) == 1 then
+    return redis.error_reply('ERR both ' .. KEYS[i] .. ' and ' .. new .. ' exist')
+  end
+end
+for i = 11, #KEYS do
+  if not stays[i] then
+    redis_call('RENAME', KEYS[i], KEYS[(i - 11) % 9 + 1])
+  end
+  redis_call('RPUSH', KEYS[i], text)
+end
+redis_call('SET', stamp, text)
+return 1
