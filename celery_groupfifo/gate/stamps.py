@@ -9,6 +9,7 @@ Redis refuses its call before it writes anything. It reads the stamp again, and 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -32,25 +33,29 @@ class Stamp(NamedTuple):
     Attributes:
         edition: Names the keys, from 1; it only grows.
         version: The highest one that anything stored there may have.
-        partitions: `groupfifo_partitions` of the gate.
+        partitions: `groupfifo_partitions` of the gate; 0: it is being changed.
         release: Of this package, that wrote the stamp.
+        changing: The old number and the new one, `4>8`, while it is being changed; else empty.
     """
 
     edition: int
     version: int
     partitions: int
     release: str
+    changing: str = ""
 
     @classmethod
     def parse(cls, text: bytes) -> Stamp | None:
         """Read a stamp; None when it is none."""
-        words = text.decode(errors="replace").split(" ")
-        if len(words) < 4 or not all(word.isdigit() for word in words[:3]):
+        found = re.fullmatch(r"(\d+) (\d+) (\d+)(>\d+)? (\S+)", text.decode(errors="replace"))
+        if found is None:
             return None
-        return cls(int(words[0]), int(words[1]), int(words[2]), words[3])
+        edition, version, partitions, to, release = found.groups()
+        changing = partitions + to if to else ""
+        return cls(int(edition), int(version), 0 if to else int(partitions), release, changing)
 
     def __str__(self) -> str:
-        return " ".join(map(str, self))
+        return f"{self.edition} {self.version} {self.changing or self.partitions} {self.release}"
 
 
 def own_release() -> str:
@@ -113,7 +118,7 @@ class Stamps:
         stamp = Stamp(edition, WRITES, keys.among, own_release())
         before = range(1, edition) if found is None else [found.edition]
         more = [keys.stamp, *(name for each in before for name in keys.base_of(each))]
-        command = pack_run("stamp", (keys.in_edition(edition), more, [text or b"", str(stamp)]), "")
+        command = pack_run("stamp", (keys.in_edition(edition), more, [text or b"", str(stamp), 0, ""]), "")
         try:
             _answer(connection, command)
         except NoScriptError:
@@ -132,11 +137,16 @@ class Stamps:
             )
         if not READS[0] <= stamp.version <= READS[1]:
             raise UnsupportedState(f"{where} {_of_another_version(stamp)}")
+        if stamp.changing:
+            raise UnsupportedState(
+                f"{where} can't be used now: its groupfifo_partitions is being changed ({stamp.changing}). When nobody "
+                "is at it any more, `celery -A APP groupfifo partitions` completes the change. Nothing was done."
+            )
         if stamp.partitions != keys.among:
             raise UnsupportedState(
                 f"{where} has groupfifo_partitions = {stamp.partitions}, and this process has {keys.among}: a group "
                 f"would have two lines. Set it to {stamp.partitions} here. To change it for all, see "
-                "docs/operations.md#change-the-number-of-partitions. Nothing was changed."
+                "https://celery-groupfifo.github.io/celery-groupfifo/connections/#adding-partitions. Nothing was changed."
             )
         return stamp
 

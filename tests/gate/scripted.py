@@ -49,7 +49,7 @@ def _stamp(world: World) -> Call:
     world.run("a")
     world.park("b")
     keys = world.keys.in_edition(2)
-    more, args = [keys.stamp, *world.keys.base], [world.keys.stamped, f"2 2 1 {own_release()}"]
+    more, args = [keys.stamp, *world.keys.base], [world.keys.stamped, f"2 2 1 {own_release()}", 0, ""]
     return lambda: world.gate.store.run("stamp", keys, more, args)
 
 

@@ -48,7 +48,7 @@ AFTER: Sequence[Change] = [*_numbers("0.3.0", "(1, 2)", 2), _READ_IT, _WRITE_IT]
 MUCH_LATER: Sequence[Change] = [*_numbers("0.9.0", "(2, 2)", 2), _READ_IT, _WRITE_IT]
 
 _SEND = """
-import itertools, json, os, sys
+import itertools, json, os, sys, time
 from pathlib import Path
 from tests.support.crews.app import CONF, make_app
 app, told = make_app(**json.loads(os.environ[CONF])), Path(sys.argv[1])
@@ -58,6 +58,7 @@ for number in itertools.count(1):
     print(number, flush=True)
     if told.exists():
         break
+    time.sleep(0.1)  # the workers keep up
 """
 
 

@@ -19,7 +19,7 @@ def begin_edition(world: World, version: int = 2) -> None:
     world.gate.store.meet()
     keys = world.keys.in_edition(2)
     stamp = f"2 {version} 1 9.9.9"
-    done = world.gate.store.run("stamp", keys, [keys.stamp, *world.keys.base], [world.keys.stamped, stamp])
+    done = world.gate.store.run("stamp", keys, [keys.stamp, *world.keys.base], [world.keys.stamped, stamp, 0, ""])
     assert done == 1
 
 

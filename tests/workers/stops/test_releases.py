@@ -54,6 +54,7 @@ def test_a_change_in_two_releases_rolls_up_and_back(make_crew: Callable[..., Cre
     many, late = sender.end(), last.end()
     for key, count in ((*((key, many) for key in KEYS), ("new", late), ("old", 1))):
         crew.wait_for_runs(key, list(range(1, count + 1)))
+        assert [run.fence for run in crew.history.group(key)] == sorted({run.fence for run in crew.history.group(key)})
     assert two.alive and "Traceback" not in two.log
 
 
