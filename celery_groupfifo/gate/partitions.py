@@ -47,8 +47,10 @@ class _Change:
     def __init__(self, gate: Gate, number: int) -> None:
         self._gate, self._number = gate, number
         self._opened: list[Store] = []
-        first = self._keyspace(1)
-        stamp = self._stamp(self._store(first), first.partitions[0])
+        known = self._keyspace(max(number, gate.settings.partitions))
+        store = self._store(known)
+        # A producer stamps the partitions that it parks in, so the first one may have none. And it changes last.
+        stamp = next((found for keys in known.partitions if (found := self._stamp(store, keys)) is not None), None)
         self._old = 0 if stamp is None else stamp.partitions or int(stamp.changing.partition(">")[0])
         self._done = stamp is None or stamp.partitions == number
         self._space = self._keyspace(max(self._old, number))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.connections import Connections
 from celery_groupfifo.gate.evaluator import Ahead, Evaluator, load
 from celery_groupfifo.gate.keys import Keys, Quoted, due_score
@@ -102,7 +102,7 @@ class Store:
             ScriptRefused: Redis forbids it.
             GroupFifoError: A key of the gate holds something foreign.
         """
-        last, looked, moved, until = False, False, 0, 0.0
+        last, looked, renamed, moved, until = False, False, False, 0, 0.0
         while True:
             generation = self.connections.generation
             try:
@@ -119,9 +119,11 @@ class Store:
                 if self.in_cluster and moved < MOST_MOVES and names_master(error):
                     moved += 1
                     continue
+                if renamed and is_foreign_key(error):
+                    raise GateUnavailable(f"What the gate at {self.shown} holds has just been renamed: call again.")
                 if not looked and is_foreign_key(error):
-                    looked = True
-                    if self._is_renamed([keys] if keys else self._partitions):
+                    looked, renamed = True, self._is_renamed([keys] if keys else self._partitions)
+                    if renamed:
                         continue
                 if last or not kind.repeated or (kind is Kind.LATE and not self._patient):
                     raise self.wrapped(name, error) from error
@@ -174,10 +176,12 @@ class Store:
 
     def ahead(self, names: Sequence[str]) -> AbstractContextManager[Ahead]:
         """Lend a connection for scripts that only read, within the call of an `ask`; see `Evaluator.ahead`."""
+        self._look_once()
         return self._scripts.ahead(names)
 
     def stream(self) -> AbstractContextManager[Stream]:
         """Lend a connection for many small reads, within the call of an `ask`; see `Evaluator.stream`."""
+        self._look_once()
         return self._scripts.stream()
 
     def run_all(self, name: str, calls: Sequence[ScriptArguments]) -> list[Any]:

@@ -54,7 +54,7 @@ from tests.support.crews.app import CONF, make_app
 app, told = make_app(**json.loads(os.environ[CONF])), Path(sys.argv[1])
 for number in itertools.count(1):
     for key in sys.argv[2:]:
-        app.tasks["worker.act"].apply_async((key, number, "succeed"))
+        app.tasks["worker.act"].apply_async((key, number, "wait"), {"name": key})
     print(number, flush=True)
     if told.exists():
         break
@@ -81,6 +81,8 @@ def made(directory: Path, changes: Sequence[Change]) -> Path:
 class Sender:
     """A process that sends tasks 1, 2, 3, … to groups, with the package of a release, until it is told to end.
 
+    They wait until the test has said the name of their group.
+
     Args:
         root: Of the release's tree.
         conf: Of the app.
@@ -94,10 +96,12 @@ class Sender:
         command = dying_with_us([sys.executable, "-c", _SEND, str(self._word), *keys])
         self._process = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
 
-    @property
-    def ended(self) -> bool:
-        """Return whether the process has ended."""
-        return self._process.poll() is not None
+    def __enter__(self) -> Sender:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.communicate(timeout=HUNG)
 
     def end(self) -> int:
         """Let it end, and return the number of tasks that it has sent to each group."""

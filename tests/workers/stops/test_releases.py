@@ -13,6 +13,8 @@ from tests.support.releases import AFTER, MUCH_LATER, NEXT, WORD, Sender, made
 from tests.support.waiting import until
 
 TERM = 15
+#: In the line of an entry.
+WORDS = f" {WORD}\n".encode()
 KEYS = ("a", "b", "c")
 
 
@@ -30,31 +32,34 @@ def test_a_change_in_two_releases_rolls_up_and_back(make_crew: Callable[..., Cre
     """In order at each step, with a producer that never stops. What the change leaves out has an error that says so."""
     crew = make_crew("threads", slots=2).ready()
     following, after = made(tmp_path / "next", NEXT), made(tmp_path / "after", AFTER)
-    sender = Sender(following, crew.conf, crew.directory, KEYS)  # it sends before and after the change
-    goes_on(crew, "one")
+    for key in KEYS:
+        crew.tell(key)
+    with Sender(following, crew.conf, crew.directory, KEYS) as sender:  # before and after the change
+        goes_on(crew, "one")
+        two = worker(crew, "two", following)
+        goes_on(crew, "two")
+        crew.send("old", 1)
+        crew.worker.send(TERM)
+        assert crew.worker.wait() == 0, "both releases were at work on version 1"
 
-    two = worker(crew, "two", following)
-    goes_on(crew, "two")
-    crew.send("old", 1)
-    crew.worker.send(TERM)
-    assert crew.worker.wait() == 0, "both releases were at work on version 1"
+        three = worker(crew, "three", after)
+        assert crew.redis.get("{groupfifo:0}:stamp") == b"2 2 1 0.3.0"
+        goes_on(crew, "three")
+        with pytest.raises(UnsupportedState, match=r"version 2, which celery-groupfifo 0\.3\.0 has written"):
+            crew.send("old", 2)
+        refused = crew.another("old").start()
+        assert refused.wait() != 0 and "The worker does not start: The gate at redis" in refused.log
 
-    three = worker(crew, "three", after)
-    assert crew.redis.get("{groupfifo:0}:stamp") == b"2 2 1 0.3.0"
-    goes_on(crew, "three")
-    with pytest.raises(UnsupportedState, match=r"version 2, which celery-groupfifo 0\.3\.0 has written.*reads version 1"):
-        crew.send("old", 2)
-    refused = crew.another("old").start()
-    assert refused.wait() != 0 and "The worker does not start: The gate at redis" in refused.log
-
-    three.send(TERM)
-    assert three.wait() == 0
-    last = Sender(after, crew.conf, crew.directory, ["new"])  # and the release before runs what it parks
-    until(lambda: any(WORD.encode() in text for text in crew.redis.hvals("{groupfifo:0}:entries.2")) or last.ended)
-    many, late = sender.end(), last.end()
-    for key, count in ((*((key, many) for key in KEYS), ("new", late), ("old", 1))):
-        crew.wait_for_runs(key, list(range(1, count + 1)))
-        assert [run.fence for run in crew.history.group(key)] == sorted({run.fence for run in crew.history.group(key)})
+        with Sender(after, crew.conf, crew.directory, ["new"]) as last:  # the release before runs what it parks
+            until(lambda: any(WORDS in text for text in crew.redis.hvals("{groupfifo:0}:entries.2")))
+            three.send(TERM)
+            crew.tell("new")
+            assert three.wait() == 0
+            many, late = sender.end(), last.end()
+    for key, number in (*((key, many) for key in KEYS), ("new", late), ("old", 1)):
+        crew.wait_for_runs(key, list(range(1, number + 1)))
+        fences = [run.fence for run in crew.history.group(key)]
+        assert fences == sorted(set(fences))
     assert two.alive and "Traceback" not in two.log
 
 
