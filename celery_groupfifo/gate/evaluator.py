@@ -166,14 +166,11 @@ class Evaluator:
             redis.ResponseError: Redis refused them, and none has happened.
             UnsupportedState: This process may not use what is stored there.
         """
-        first = [] if load is None else [pack(["SCRIPT", "LOAD", scripts.source(load)])]
         connection = self._connections.take()
         try:
             for keys in {id(call[0]): call[0] for call in calls}.values():
                 self._stamps.meet(connection, keys)
-            commands = [pack_run(name, call, clock) for call in calls]
-            connection.send_packed_command([b"".join([_MULTI, *first, *commands, _EXEC])])
-            replies = _answers(connection, len(first) + len(commands))
+            replies = transaction(connection, [pack_run(name, call, clock) for call in calls], load)
         except ResponseError:
             self._connections.give_back(connection)
             raise
@@ -181,7 +178,14 @@ class Evaluator:
             self._connections.close(connection)
             raise
         self._connections.give_back(connection)
-        return replies[len(first) :]
+        return replies
+
+
+def transaction(connection: Any, commands: Sequence[bytes], load: str | None = None) -> list[Any]:
+    """Run packed commands as one transaction, behind the load of a script; return their answers, see `run_all`."""
+    first = [] if load is None else [pack(["SCRIPT", "LOAD", scripts.source(load)])]
+    connection.send_packed_command([b"".join([_MULTI, *first, *commands, _EXEC])])
+    return _answers(connection, len(first) + len(commands))[len(first) :]
 
 
 def _answers(connection: Any, count: int) -> list[Any]:

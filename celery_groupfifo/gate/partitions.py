@@ -14,6 +14,7 @@ from celery_groupfifo.errors import GroupFifoError, UnsupportedState, WrongState
 from celery_groupfifo.gate.cluster_store import store_of
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Keyspace
+from celery_groupfifo.gate.packing import Word
 from celery_groupfifo.gate.stamps import READS, WRITES, Stamp, own_release
 from celery_groupfifo.gate.store import Store
 
@@ -74,14 +75,14 @@ class _Change:
         olds, said = self._space.partitions[: self._old], f"{self._old}>{self._number}"
         for keys in olds:
             stamp = self._stamp(self._scripts, keys)
-            if stamp is None or stamp.partitions == self._old:
-                if not self._write(keys, stamp, said, empty=True):
-                    self._undo(said)
-                    raise WrongState(
-                        f"Partition {keys.tag} of the gate holds tasks, dead letters, or groups that are paused, "
-                        "drained, blocked or limited: nothing was changed. Stop what sends, wait until the depth is "
-                        "0, redrive or discard the dead letters, and resume these groups."
-                    )
+            serves = stamp is None or stamp.partitions == self._old
+            if serves and not self._write(keys, stamp, said, empty=True):
+                self._undo(said)
+                raise WrongState(
+                    f"Partition {keys.tag} of the gate holds tasks, dead letters, or groups that are paused, drained, "
+                    "blocked or limited: nothing was changed. Stop what sends, wait until the depth is 0, redrive or "
+                    "discard the dead letters, and resume these groups."
+                )
         floor = max((self._fence(keys) for keys in olds), default="")
         for keys in reversed(self._space.partitions):
             stamp = self._stamp(self._scripts, keys)
@@ -119,7 +120,7 @@ class _Change:
         text = f"{edition} {WRITES if seen is None else seen.version} {partitions} {own_release()}"
         before = range(1, edition) if seen is None else [seen.edition]
         more = [keys.stamp, *(name for each in before for name in keys.base_of(each))]
-        args = [str(seen or ""), text, int(empty), floor]
+        args: list[Word] = [str(seen or ""), text, int(empty), floor]
         done = self._scripts.run("stamp", keys.in_edition(edition), more, args)
         if done == 0:
             raise GroupFifoError(f"Another process changes partition {keys.tag} at the same time: call again.")

@@ -145,8 +145,8 @@ class Stamps:
         if stamp.partitions != keys.among:
             raise UnsupportedState(
                 f"{where} has groupfifo_partitions = {stamp.partitions}, and this process has {keys.among}: a group "
-                f"would have two lines. Set it to {stamp.partitions} here. To change it for all, see "
-                "https://celery-groupfifo.github.io/celery-groupfifo/connections/#adding-partitions. Nothing was changed."
+                f"would have two lines. Set it to {stamp.partitions} here. To change it for all: let the gate run "
+                f"empty, then `celery -A APP groupfifo partitions {keys.among}`. Nothing was changed."
             )
         return stamp
 

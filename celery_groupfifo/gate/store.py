@@ -120,7 +120,8 @@ class Store:
                     moved += 1
                     continue
                 if renamed and is_foreign_key(error):
-                    raise GateUnavailable(f"What the gate at {self.shown} holds has just been renamed: call again.")
+                    said = f"What the gate at {self.shown} holds has just been renamed: call again."
+                    raise GateUnavailable(said) from error
                 if not looked and is_foreign_key(error):
                     looked, renamed = True, self._is_renamed([keys] if keys else self._partitions)
                     if renamed:
@@ -200,7 +201,7 @@ class Store:
             try:
                 replies = self._scripts.run_all(name, calls, self.clock)
                 if any(map(is_foreign_key, replies)) and self._is_renamed([each[0] for each in calls]):
-                    replies = self._scripts.run_all(name, calls, self.clock)  # all of them were refused
+                    replies = self._scripts.run_all(name, calls, self.clock)  # each may be made twice
                 return self._answers(name, replies)
             except NoScriptError:
                 with suppress(ResponseError):  # the user may lack the permission for INFO

@@ -13,6 +13,7 @@ from typing import Any
 from celery_groupfifo.gate.keys import Keys, quote
 from celery_groupfifo.gate.model import Bound, Dedup, Ticket
 from celery_groupfifo.gate.observations import Observations, Seen, Sent
+from celery_groupfifo.gate.packing import Word
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.gate.stamps import own_release
 from celery_groupfifo.gate.store import Store
@@ -49,7 +50,8 @@ def _stamp(world: World) -> Call:
     world.run("a")
     world.park("b")
     keys = world.keys.in_edition(2)
-    more, args = [keys.stamp, *world.keys.base], [world.keys.stamped, f"2 2 1 {own_release()}", 0, ""]
+    more = [keys.stamp, *world.keys.base]
+    args: list[Word] = [world.keys.stamped, f"2 2 1 {own_release()}", 0, ""]
     return lambda: world.gate.store.run("stamp", keys, more, args)
 
 

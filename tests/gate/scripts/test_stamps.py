@@ -19,6 +19,7 @@ from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.gate.stamps import own_release
 from celery_groupfifo.gate.store import Store
 from tests.gate.scripted import CASES, Case
+from tests.support.stored import stored
 from tests.support.world import World, make_entry
 
 
@@ -49,7 +50,7 @@ def test_a_script_of_an_older_release_changes_nothing(world: World, case: Case) 
 
 
 def stamp_of(world: World) -> str:
-    return str(world.redis.get(world.keys.stamp), "ascii")
+    return stored(world.redis.get(world.keys.stamp)).decode()
 
 
 def test_the_first_call_writes_the_stamp_and_later_ones_read_nothing(world: World) -> None:
@@ -76,7 +77,10 @@ def test_a_new_connection_reads_it_before_its_first_call(world: World) -> None:
 @pytest.mark.parametrize(
     ("stamp", "said"),
     [
-        ("1 2 1 0.3.0", r"version 2, which celery-groupfifo 0\.3\.0 has written\. .* Update this process to 0\.3\.0 or newer"),
+        (
+            "1 2 1 0.3.0",
+            r"version 2, which celery-groupfifo 0\.3\.0 has written\. .* Update this process to 0\.3\.0 or newer",
+        ),
         ("3 0 1 0.0.1", "version 0, .*Run a release first that reads version 0 and writes a newer one"),
         ("1 1 4 0.1.0", "has groupfifo_partitions = 4, and this process has 1: .*Set it to 4 here"),
         ("2 1 4>8 0.1.0", r"groupfifo_partitions is being changed \(4>8\)"),

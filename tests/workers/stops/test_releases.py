@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 
@@ -12,7 +13,6 @@ from tests.support.crews.workers import Crew, Worker
 from tests.support.releases import AFTER, MUCH_LATER, NEXT, WORD, Sender, made
 from tests.support.waiting import until
 
-TERM = 15
 #: In the line of an entry.
 WORDS = f" {WORD}\n".encode()
 KEYS = ("a", "b", "c")
@@ -39,7 +39,7 @@ def test_a_change_in_two_releases_rolls_up_and_back(make_crew: Callable[..., Cre
         two = worker(crew, "two", following)
         goes_on(crew, "two")
         crew.send("old", 1)
-        crew.worker.send(TERM)
+        crew.worker.send(SIGTERM)
         assert crew.worker.wait() == 0, "both releases were at work on version 1"
 
         three = worker(crew, "three", after)
@@ -52,7 +52,7 @@ def test_a_change_in_two_releases_rolls_up_and_back(make_crew: Callable[..., Cre
 
         with Sender(after, crew.conf, crew.directory, ["new"]) as last:  # the release before runs what it parks
             until(lambda: any(WORDS in text for text in crew.redis.hvals("{groupfifo:0}:entries.2")))
-            three.send(TERM)
+            three.send(SIGTERM)
             crew.tell("new")
             assert three.wait() == 0
             many, late = sender.end(), last.end()
