@@ -13,9 +13,7 @@ from typing import Any
 from celery_groupfifo.gate.keys import Keys, quote
 from celery_groupfifo.gate.model import Bound, Dedup, Ticket
 from celery_groupfifo.gate.observations import Observations, Seen, Sent
-from celery_groupfifo.gate.packing import Word
 from celery_groupfifo.gate.recovery import GRACE_MS
-from celery_groupfifo.gate.stamps import own_release
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.settings import Overflow
 from celery_groupfifo.windows import Breaker
@@ -49,10 +47,10 @@ def _observations(world: World) -> Observations:
 def _stamp(world: World) -> Call:
     world.run("a")
     world.park("b")
-    keys = world.keys.in_edition(2)
+    keys, seen = world.keys.in_edition(2), "1 1 1 0.1.0"
+    world.redis.set(keys.stamp, seen)
     more = [keys.stamp, *world.keys.base]
-    args: list[Word] = [world.keys.stamped, f"2 2 1 {own_release()}", 0, ""]
-    return lambda: world.gate.store.run("stamp", keys, more, args)
+    return lambda: world.gate.store.run("stamp", keys, more, [seen, "2 1 1 0.2.0", 0, ""])
 
 
 def _observe_send(world: World) -> Call:

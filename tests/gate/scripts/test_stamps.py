@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.exceptions import Ignore
 
 from celery_groupfifo import Groups
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, UnsupportedState, WrongState
@@ -18,6 +19,7 @@ from celery_groupfifo.gate.partitions import change_partitions
 from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.gate.stamps import own_release
 from celery_groupfifo.gate.store import Store
+from celery_groupfifo.worker import trace
 from tests.gate.scripted import CASES, Case
 from tests.support.stored import stored
 from tests.support.world import World, make_entry
@@ -44,6 +46,17 @@ def test_a_script_of_an_older_release_changes_nothing(world: World, case: Case) 
     with pytest.raises(UnsupportedState, match=r"holds state of version 2, which celery-groupfifo 9\.9\.9 has written"):
         call()
     assert everything(world) == before
+
+
+def test_a_late_result_of_an_older_release_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lease can't be asked for any more, and by then the task was begun again."""
+    ticket = world.run("a")
+    monkeypatch.setattr(trace, "gate_of", lambda *args, **more: world.gate)
+    guard = trace._Guard(ticket, "g", (0.0, 0.0))
+    guard.check("The result is refused.")
+    begin_edition(world)
+    with pytest.raises(Ignore, match=r"The result is refused\. The lease of task a"):
+        guard.check("The result is refused.")
 
 
 # -- who may use it ---------------------------------------------------------------
