@@ -92,7 +92,7 @@ class Evaluator:
         """
         connection = self._connections.take()
         try:
-            self._stamps.meet(connection, call[0])  # first: it may give the keys other names
+            self._stamps.meet(connection, call[0], name)  # first: it may give the keys other names
             command = pack_run(name, call, clock)
             try:
                 reply = _evaluated(connection, command)

@@ -75,12 +75,13 @@ class Stamps:
         self._shown, self._load = shown, load
         self._met: dict[str, int] = {}
 
-    def meet(self, connection: Any, keys: Keys) -> None:
+    def meet(self, connection: Any, keys: Keys, script: str = "") -> None:
         """Read the stamp of a partition on a connection, unless one like it has; write it where there is none.
 
         Args:
             connection: Of redis-py, not in use elsewhere.
             keys: Of the partition; they have the names of its edition from now on.
+            script: To run next. Those of observations have keys of their own, which are not stamped.
 
         Raises:
             UnsupportedState: This process may not use what is stored there; nothing was changed.
@@ -88,6 +89,8 @@ class Stamps:
         """
         generation = connection.groupfifo_generation
         if self._met.get(keys.tag) == generation:
+            return
+        if script.startswith("observe_"):
             return
         self._met.pop(keys.tag, None)
         while not self._agrees(connection, keys, _answer(connection, pack(["GET", keys.stamp]))):
@@ -170,5 +173,5 @@ def _answer(connection: Any, command: bytes) -> Any:
 class Unstamped(Stamps):
     """No stamps: for a store that is told to run single scripts, and serves no partition."""
 
-    def meet(self, connection: Any, keys: Keys) -> None:
+    def meet(self, connection: Any, keys: Keys, script: str = "") -> None:
         """Read nothing."""
