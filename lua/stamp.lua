@@ -6,7 +6,7 @@
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua: the names of the new edition
 -- KEYS[10] stamp  (string)  "<edition> <version> <partitions> <release>"
--- KEYS[11-] old   (any)     the nine names of each edition that ends
+-- KEYS[11-] old   (list)    the nine names of each edition that ends; of other types until then
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] seen    (text)    the stamp that the caller has read; empty: none
 -- ARGV[4] text    (text)    the new one
@@ -24,13 +24,13 @@ if now ~= seen then
 end
 local stays = {} -- that list stands there already
 for i = 11, #KEYS do
-  local new, kind = KEYS[(i - 11) % 9 + 1], redis.call('TYPE', KEYS[i]).ok
+  local kind = redis.call('TYPE', KEYS[i]).ok
   if empty == '1' and HOLDS[(i - 11) % 9 + 1] and kind == 'hash' then
     return -1
   end
   stays[i] = kind == 'list' or kind == 'none'
-  if not stays[i] and redis.call('EXISTS', new) == 1 then
-    return redis.error_reply('ERR both ' .. KEYS[i] .. ' and ' .. new .. ' exist')
+  if not stays[i] and redis.call('EXISTS', KEYS[(i - 11) % 9 + 1]) == 1 then
+    return redis.error_reply('ERR both ' .. KEYS[i] .. ' and ' .. KEYS[(i - 11) % 9 + 1] .. ' exist')
   end
 end
 for i = 11, #KEYS do

@@ -159,7 +159,7 @@ def limit(
 
 
 def partitions(groups: Groups, number: int, yes: bool, json_: bool) -> int:
-    """Change the number of partitions of the gate, which has to be empty.
+    """Change the number of partitions of an empty gate.
 
     Set groupfifo_partitions to it everywhere: a process with another number can't use the gate from then on.
     """

@@ -256,9 +256,9 @@ class Store:
 
     def _look_once(self) -> None:
         """Read these stamps, without repeating it."""
-        unread = [keys for keys in self._partitions if not keys.stamped]
-        if unread:
-            for text, keys in zip(self.client.mget([each.stamp for each in unread]), unread, strict=True):
+        unseen = [keys for keys in self._partitions if not keys.stamped]
+        if unseen:
+            for text, keys in zip(self.client.mget([each.stamp for each in unseen]), unseen, strict=True):
                 self._stamps.look(text, keys)
 
     def push(self, list_key: str, message: bytes) -> None:
