@@ -38,6 +38,7 @@ from celery_groupfifo.errors import (
     UnknownGroup,
     UnknownTask,
     UnsupportedServer,
+    UnsupportedState,
     WrongState,
 )
 from celery_groupfifo.sending import in_place, publish
@@ -92,6 +93,7 @@ __all__ = [
     "UnknownGroup",
     "UnknownTask",
     "UnsupportedServer",
+    "UnsupportedState",
     "WrongState",
     "group_begun",
     "group_blocked",

@@ -122,5 +122,9 @@ class UnsupportedServer(GroupFifoError):
     """The gate needs Redis 6.2 or newer, or Valkey."""
 
 
+class UnsupportedState(GroupFifoError):
+    """What the gate has stored is of a version that this release can't read, or for another number of partitions."""
+
+
 class ScriptRefused(GroupFifoError):
     """Redis refused a script of the gate: allow the user EVALSHA, SCRIPT LOAD and the gate's keys."""

@@ -5,8 +5,9 @@
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] pulse    (string)  "<last sweep, ms> <no gap since, ms> <who watches> <until, ms>", see lib/pulse.lua
 -- KEYS[11] crowd    (zset)    "<queue> <ms> <member of due>": members of due that wait for room, see lib/crowd.lua
--- KEYS[12] runs     (hash)    of this worker, see lib/run.lua
--- KEYS[13-] lists   (list)    the broker's lists that the caller knows
+-- KEYS[12] stamp    (string)  of the partition, see stamp.lua
+-- KEYS[13] runs     (hash)    of this worker, see lib/run.lua
+-- KEYS[14-] lists   (list)    the broker's lists that the caller knows
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] ttl       (ms)
 -- ARGV[4] limit     (count)   entries moved in one call
@@ -18,22 +19,23 @@
 -- ARGV[10] keep     (ms)      how long the calls of a silent worker are remembered
 -- ARGV[11] most     (count)   dead letters that are kept
 -- ARGV[12] age      (us)      until a dead letter is removed
--- ARGV[13] named    (count)   lists
--- ARGV[14-] queues  (text)    their names
+-- ARGV[13] stamped  (text)    the stamp as the worker has read it: written again when all data was lost
+-- ARGV[14] named    (count)   lists
+-- ARGV[15-] queues  (text)    their names
 -- Returns {next, named, ...}: ms until the next item is due (-1: none is, or another worker watches) ·
 --         number of named ones, each a due member and its group, or worker · queue, message pairs to publish
 -- Complexity O(limit · log due)
 --@include keys clock record flag entry identity letters_out release resume again pulse due crowd turns_due
 local STATE = { h = 'h', r = 'w' } -- state of an entry whose member still counts
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
-local pulse, crowd, runs = KEYS[10], KEYS[11], KEYS[12]
+local pulse, crowd, stamp, runs = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local ttl, limit, claim, owner = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[13])
+local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[14])
 
-local since, watches = beat(pulse, ttl, owner, watch, woken)
-local lists, out, named, moved, at = named_lists(13, 14, count), {}, {}, {}, 0
-local asked = names_again(runs, 'sweep', call, lists, out)
 local left = soonest()
+local since, watches = beat(pulse, ttl, owner, watch, woken, stamp, ARGV[13])
+local lists, out, named, moved, at = named_lists(14, 15, count), {}, {}, {}, 0
+local asked = names_again(runs, 'sweep', call, lists, out)
 local members = due_now(left, limit)
 local due = #members
 while at < #members do -- grows when a crowd comes in

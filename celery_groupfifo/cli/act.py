@@ -21,6 +21,7 @@ from celery_groupfifo.cli.root import (
     option,
 )
 from celery_groupfifo.errors import UnknownGroup, UnknownTask, WrongState
+from celery_groupfifo.gate.partitions import change_partitions
 from celery_groupfifo.groups import Groups, verbs
 from celery_groupfifo.groups.verbs import Order, Outcome, Verb, ended
 from celery_groupfifo.groups.view import Found, Group, count
@@ -28,6 +29,10 @@ from celery_groupfifo.groups.view import Found, Group, count
 EXPECTED = option(
     "--expected", default="", metavar="ID", help="Id of the head that you mean; by default the present head."
 )
+
+
+#: Of partitions.
+NUMBER = argument("number", "How many, from 1.", type=click.IntRange(1))
 
 
 def tell(json_: bool, outcome: Outcome) -> int:
@@ -153,6 +158,19 @@ def limit(
     return tell(json_, verbs.limit(groups, Order(key, reason=reason, by=by), concurrency, rate, expires_in))
 
 
+def partitions(groups: Groups, number: int, yes: bool, json_: bool) -> int:
+    """Change the number of partitions of an empty gate.
+
+    Set groupfifo_partitions to it everywhere: a process with another number can't use the gate from then on.
+    """
+    confirm(f"Change the number of partitions to {number}? Processes with another one can't use the gate then.", yes)
+    before = change_partitions(groups.gate, number)
+    said = f"The gate had {before} partitions, and has {number} now."
+    if before is None:
+        said = f"The gate has {number} partitions already, or nothing was ever stored there."
+    return tell(json_, Outcome(True, said, {"before": before or number, "partitions": number}))
+
+
 COMMANDS = [
     *(_command(name, verb) for name, verb in verbs.VERBS.items()),
     command(
@@ -177,4 +195,5 @@ COMMANDS = [
         BY,
         YES,
     ),
+    command("partitions", partitions, NUMBER, YES),
 ]

@@ -95,8 +95,8 @@ def option(*names: str, **more: Any) -> click.Option:
 class _Argument(click.Argument):
     """An argument that is listed in the help: not every version of click does that."""
 
-    def __init__(self, name: str, said: str, required: bool) -> None:
-        super().__init__([name], required=required)
+    def __init__(self, name: str, said: str, required: bool, **more: Any) -> None:
+        super().__init__([name], required=required, **more)
         self.said, self.help_group = said, "Arguments"
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
@@ -104,9 +104,9 @@ class _Argument(click.Argument):
         return name if self.required else f"[{name}]", self.said
 
 
-def argument(name: str, said: str, required: bool = True) -> click.Argument:
+def argument(name: str, said: str, required: bool = True, **more: Any) -> click.Argument:
     """Return an argument of a command, and say what it is."""
-    return _Argument(name, said, required)
+    return _Argument(name, said, required, **more)
 
 
 #: A destructive command asks unless this is given.

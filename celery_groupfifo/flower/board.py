@@ -94,7 +94,12 @@ class Board:
         loop = asyncio.get_running_loop()
         if paced and (owed := self._pace.owed()):
             await asyncio.sleep(owed)
-        run = partial(self._counted, do) if paced else do
+
+        def looked() -> Answer:
+            self.reader.gate.store.look()
+            return do()
+
+        run = partial(self._counted, looked) if paced else looked
         try:
             return await asyncio.wait_for(loop.run_in_executor(self._executor, run), self.patience)
         except asyncio.TimeoutError as error:

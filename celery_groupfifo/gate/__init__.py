@@ -8,6 +8,8 @@
 - store.py calls scripts, cluster_store.py those of each partition at its node: scripts.py reads them, packing.py packs
   their runs, evaluator.py makes them; pipelined.py is a connection whose owner does not wait, stream.py one for many
   small commands. refusals.py reads errors.
+- stamps.py reads which version the stored state has, and whether this process may use it; partitions.py changes the
+  number of partitions.
 - servers.py finds the gate's Redis among those of an app, server.py and urls.py describe one; connections.py,
   sentinels.py, failover.py and slots.py lead to it. common.py has the settings that all processes of an app must
   share.

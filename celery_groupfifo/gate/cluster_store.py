@@ -29,15 +29,21 @@ class ClusterStore(Store):
         keyspace: The partitions.
         shown: See `Store`.
         patient: See `Store`.
+        stamped: False: the stamps are not read, as the caller changes them.
     """
 
     in_cluster = True
 
     def __init__(
-        self, connect: Callable[[int], Connections], keyspace: Keyspace, shown: str, patient: bool = True
+        self,
+        connect: Callable[[int], Connections],
+        keyspace: Keyspace,
+        shown: str,
+        patient: bool = True,
+        stamped: bool = True,
     ) -> None:
-        slots = {keys.tag: key_slot(f"{{{keys.tag}}}".encode()) for keys in keyspace.partitions}
-        self._parts = {tag: _Part(connect(slot), shown, patient) for tag, slot in slots.items()}
+        slots = {keys: key_slot(f"{{{keys.tag}}}".encode()) for keys in keyspace.partitions}
+        self._parts = {keys.tag: _Part(connect(slot), shown, patient, [keys] * stamped) for keys, slot in slots.items()}
         self._first = next(iter(self._parts.values()))
         super().__init__(self._first.connections, shown, patient)
 
@@ -59,6 +65,11 @@ class ClusterStore(Store):
         """Close the kept connections."""
         for part in self._parts.values():
             part.close()
+
+    def meet(self) -> None:
+        """Read the stamps of all partitions, see `Store.meet`."""
+        for part in self._parts.values():
+            part.meet()
 
     def run(self, name: str, keys: Keys, more: Sequence[str], args: Sequence[Word]) -> Any:
         """Run a script, see `Store.run`."""
@@ -86,6 +97,8 @@ class ClusterStore(Store):
         """Run a pipeline of reads, in one round trip for each partition; see `Store.read`."""
         if keys is not None:
             return self.at(keys).read(name, build)
+        for each in self._parts.values():
+            each.look()
         pipe = self.client.pipeline(transaction=False)
         build(pipe)
         commands: list[tuple[tuple[Any, ...], dict[str, Any]]] = list(pipe.command_stack)
@@ -149,7 +162,9 @@ class _Part(Store):
     in_cluster = True
 
 
-def store_of(server: RedisServer, keyspace: Keyspace, timeout: float, name: str, patient: bool) -> Store:
+def store_of(
+    server: RedisServer, keyspace: Keyspace, timeout: float, name: str, patient: bool, stamped: bool = True
+) -> Store:
     """Return the store of a gate.
 
     Args:
@@ -158,11 +173,12 @@ def store_of(server: RedisServer, keyspace: Keyspace, timeout: float, name: str,
         timeout: Seconds to wait for an answer.
         name: Of the connections, shown by `CLIENT LIST`.
         patient: See `Store`.
+        stamped: False: the stamps are not read, as the caller changes them.
 
     Raises:
         InvalidSetting: redis-py has no such option of a connection.
     """
     connect = partial(server.connections, timeout, name)
     if server.nodes:
-        return ClusterStore(connect, keyspace, server.shown, patient)
-    return Store(connect(), server.shown, patient)
+        return ClusterStore(connect, keyspace, server.shown, patient, stamped)
+    return Store(connect(), server.shown, patient, keyspace.partitions if stamped else ())

@@ -7,7 +7,7 @@ main process, for every task.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
@@ -17,8 +17,10 @@ from redis.exceptions import ExecAbortError, NoPermissionError, NoScriptError, R
 
 from celery_groupfifo.gate import scripts
 from celery_groupfifo.gate.connections import Connections
-from celery_groupfifo.gate.packing import pack
+from celery_groupfifo.gate.keys import Keys
+from celery_groupfifo.gate.packing import ScriptArguments, pack, pack_run
 from celery_groupfifo.gate.refusals import checked_version
+from celery_groupfifo.gate.stamps import Stamps
 from celery_groupfifo.gate.stream import Stream
 
 
@@ -70,26 +72,31 @@ class Evaluator:
 
     Args:
         connections: To the server; each call has one to itself.
+        stamps: Of the partitions that are there.
     """
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, connections: Connections, stamps: Stamps) -> None:
+        self._connections, self._stamps = connections, stamps
 
-    def call(self, name: str, command: bytes) -> Any:
+    def call(self, name: str, call: ScriptArguments, clock: str) -> Any:
         """Run a script once; load it first when the server does not know it.
 
         Args:
             name: Of the script.
-            command: Its run, packed.
+            call: Its keys and arguments.
+            clock: See `pack_run`.
 
         Raises:
             redis.ConnectionError, redis.TimeoutError: The script may or may not have run.
             redis.ResponseError: Redis refused it, or it failed.
             TooOldError: The server is too old.
+            UnsupportedState: This process may not use what is stored there.
         """
         connection = self._connections.take()
-        sent = monotonic()
         try:
+            self._stamps.meet(connection, call[0], name)  # first: it may give the keys other names
+            sent = monotonic()
+            command = pack_run(name, call, clock)
             try:
                 reply = _evaluated(connection, command)
             except NoScriptError:
@@ -135,17 +142,32 @@ class Evaluator:
             raise
         self._connections.give_back(connection)
 
+    def meet(self, partitions: Iterable[Keys]) -> None:
+        """Read the stamps of partitions, see `Stamps.meet`."""
+        connection = self._connections.take()
+        try:
+            for keys in partitions:
+                self._stamps.meet(connection, keys)
+        except BaseException:
+            self._connections.close(connection)
+            raise
+        self._connections.give_back(connection)
+
     def run_all(
         self,
-        commands: Sequence[bytes],
+        name: str,
+        calls: Sequence[ScriptArguments],
+        clock: str,
         load: str | None = None,
         wait: bytes = b"",
         confirmed: list[int] | None = None,
     ) -> list[Any]:
-        """Run scripts as one transaction.
+        """Run a script many times as one transaction.
 
         Args:
-            commands: The runs, packed.
+            name: Of the script.
+            calls: The keys and arguments of each run.
+            clock: See `pack_run`.
             load: A script to load first, in the same transaction.
             wait: A WAIT behind it, packed; empty: none.
             confirmed: Gets its answer, the number of replicas that have the transaction.
@@ -156,14 +178,16 @@ class Evaluator:
         Raises:
             redis.ConnectionError, redis.TimeoutError: The runs may or may not have happened.
             redis.ResponseError: Redis refused them, and none has happened.
+            UnsupportedState: This process may not use what is stored there.
         """
-        first = [] if load is None else [pack(["SCRIPT", "LOAD", scripts.source(load)])]
         connection = self._connections.take()
-        sent = monotonic()
         try:
-            connection.send_packed_command([b"".join([_MULTI, *first, *commands, _EXEC, wait])])
+            for keys in {id(call[0]): call[0] for call in calls}.values():
+                self._stamps.meet(connection, keys)
+            sent = monotonic()
+            commands = [pack_run(name, call, clock) for call in calls]
             try:
-                replies = _answers(connection, len(first) + len(commands))
+                replies = transaction(connection, commands, load, wait)
             except ResponseError:
                 if wait:
                     _confirmed(connection)
@@ -178,11 +202,21 @@ class Evaluator:
             self._connections.close(connection)
             raise
         self._connections.give_back(connection)
-        return replies[len(first) :]
+        return replies
 
     def _confirm(self, connection: Any, sent: float) -> None:
         if not self._connections.confirms(connection, sent):
             raise redis.ConnectionError("Its answer was slow, and it may be the master no more.")
+
+
+def transaction(connection: Any, commands: Sequence[bytes], load: str | None = None, behind: bytes = b"") -> list[Any]:
+    """Run packed commands as one transaction, behind the load of a script; return their answers, see `run_all`.
+
+    `behind` is a packed command that follows it in the same write; the caller reads its answer.
+    """
+    first = [] if load is None else [pack(["SCRIPT", "LOAD", scripts.source(load)])]
+    connection.send_packed_command([b"".join([_MULTI, *first, *commands, _EXEC, behind])])
+    return _answers(connection, len(first) + len(commands))[len(first) :]
 
 
 def _answers(connection: Any, count: int) -> list[Any]:

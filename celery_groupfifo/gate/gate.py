@@ -88,10 +88,7 @@ class Gate(Batches, Inserting):
         return [Number(first.producer, first.value + i) for i in range(many)]
 
     def numbers_of(self, entries: Sequence[Entry]) -> list[Number]:
-        """Return numbers for the parks of entries in one round trip.
-
-        See `numbers_for`.
-        """
+        """Return numbers for the parks of entries in one round trip, see `numbers_for`."""
         return numbers_for(entries, self.numbers(len(entries)))
 
     def park(self, entry: Entry, number: Number, replaces: bool = False, producer: Any = None) -> bool:

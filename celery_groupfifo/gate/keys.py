@@ -85,20 +85,47 @@ class Keys:
         prefix: Put before every key, as the broker's `global_keyprefix`.
         namespace: `groupfifo_namespace`.
         partition: From 0.
+        among: Number of the gate's partitions.
+
+    Attributes:
+        edition: Of the names that every script gets first, see stamps.py.
+        stamped: The partition's stamp, as far as it is known; empty: it is not.
     """
 
-    def __init__(self, prefix: str, namespace: str, partition: int) -> None:
+    def __init__(self, prefix: str, namespace: str, partition: int, among: int = 1) -> None:
         self.tag = f"{namespace}:{partition}"
+        self.among = among
+        self._made = prefix, namespace, partition, among
         self._stem = f"{prefix}{{{self.tag}}}:"
-        self.base: list[str] = [self._stem + name for name in BASE]
-        self.entries, self.groups, self.due, self.flags, self.on_the_way = self.base[:5]
-        self.begins, self.fence, self.stats, self.dead = self.base[5:]
+        self.stamp = self._stem + "stamp"
+        self._name(1, "")
         self.wake = self._stem + "wake"
         self.pulse = self._stem + "pulse"
         self.crowd = self._stem + "crowd"
         self.paused = self._stem + "paused"
         self.audit = self._stem + "audit"
         self.observed = [self._stem + name for name in ("observed", "observed_ages", "observed_totals")]
+
+    def _name(self, edition: int, stamped: str) -> None:
+        base = self.base_of(edition)
+        self.entries, self.groups, self.due, self.flags, self.on_the_way = base[:5]
+        self.begins, self.fence, self.stats, self.dead = base[5:]
+        self.base, self.edition, self.stamped = tuple(base), edition, stamped
+
+    def base_of(self, edition: int) -> list[str]:
+        """Return the names of the keys that every script gets first, as an edition has them."""
+        return [self._stem + name + (f".{edition}" if edition > 1 else "") for name in BASE]
+
+    def use(self, edition: int, stamped: str) -> None:
+        """Take the names of an edition, from any thread; a call with the names before is refused by Redis."""
+        if (edition, stamped) != (self.edition, self.stamped):
+            self._name(edition, stamped)
+
+    def in_edition(self, edition: int) -> Keys:
+        """Return the same keys with the names of an edition."""
+        made = Keys(*self._made)
+        made._name(edition, "")
+        return made
 
     def line(self, group: Quoted) -> str:
         """Return the list of a group's parked entries."""
@@ -129,7 +156,7 @@ class Keyspace:
     """The keys of all partitions of a gate."""
 
     def __init__(self, prefix: str, namespace: str, partitions: int) -> None:
-        self.partitions = [Keys(prefix, namespace, number) for number in range(partitions)]
+        self.partitions = [Keys(prefix, namespace, number, partitions) for number in range(partitions)]
         self._by_tag = {keys.tag: keys for keys in self.partitions}
 
     def of_group(self, group: Quoted) -> Keys:

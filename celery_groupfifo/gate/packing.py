@@ -39,14 +39,14 @@ def pack_run(name: str, call: ScriptArguments, clock: str) -> bytes:
         TypeError: An argument is nothing that Redis can be sent.
     """
     keys, more, args = call
-    return _head(name, keys, len(more), len(args)) + _joined([*more, clock, keys.tag, *args])
+    return _head(name, keys.base, len(more), len(args)) + _joined([*more, clock, keys.tag, *args])
 
 
 @lru_cache(maxsize=256)
-def _head(name: str, keys: Keys, more: int, args: int) -> bytes:
+def _head(name: str, base: tuple[str, ...], more: int, args: int) -> bytes:
     """Return the begin of a command, up to the keys of the partition."""
-    count = len(keys.base) + more
-    words: list[Word] = ["EVALSHA", scripts.sha(name), count, *keys.base]
+    count = len(base) + more
+    words: list[Word] = ["EVALSHA", scripts.sha(name), count, *base]
     return b"*%d\r\n" % (len(words) + more + 2 + args) + _joined(words)
 
 

@@ -55,6 +55,7 @@ class Pipelined:
             connection = store.connections.open()
             try:
                 load(connection, names)
+                store.stamp(connection)
                 return cls(connection, store)
             except BaseException:  # also when a greenlet is killed: nobody else would close it
                 store.connections.close(connection)

@@ -82,8 +82,10 @@ class Recovery:
         """
         names = [name for name, _ in lists]
         args: list[Word] = [self.settings.ttl_ms, BATCH, CLAIM_MS, owner, round(watch * 1000), int(woken)]
-        own, kept = [keys.pulse, keys.crowd], self.settings.letters_kept
-        reply = self._run_until_answered("sweep", keys, own, owner, lists, args, [*kept, len(lists), *names])
+        own, kept = [keys.pulse, keys.crowd, keys.stamp], self.settings.letters_kept
+        reply = self._run_until_answered(
+            "sweep", keys, own, owner, lists, args, [*kept, keys.stamped, len(lists), *names]
+        )
         next_due, named, *rest = reply
         words = [word.decode() for word in rest[: 2 * named]]
         self.publish(rest[2 * named :])

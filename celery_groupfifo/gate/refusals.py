@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import Any
 
 import redis
 from redis.exceptions import (
@@ -120,6 +121,11 @@ def names_master(error: RedisError) -> bool:
     return isinstance(error, MovedError) or bool(_MOVED.match(str(error)))
 
 
+def is_foreign_key(reply: Any) -> bool:
+    """Return whether a reply says that a key holds another type: something foreign, or a newer edition's list."""
+    return isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply)
+
+
 def is_unreachable(error: GroupFifoError) -> bool:
     """Return whether a call failed for a reason that holds for every other call now."""
     return isinstance(error, GateUnavailable) and not error.answered
@@ -168,7 +174,7 @@ def wrap_error(name: str, error: RedisError, shown: str, in_cluster: bool = Fals
         unavailable = GateUnavailable(f"The gate's Redis at {shown} can't be used right now ('{name}'): {text}{remedy}")
         unavailable.answered = isinstance(error, ResponseError) and not kind_of(error).distrusted
         return unavailable
-    if "WRONGTYPE" in text:
+    if is_foreign_key(error):
         return GroupFifoError(
             f"'{name}' found a key of another type at {shown}: something else uses the gate's "
             f"names. Give the gate its own groupfifo_namespace or database. ({text})"

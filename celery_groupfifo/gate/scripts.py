@@ -43,6 +43,7 @@ NAMES = (
     "recall",
     "line",
     "place",
+    "stamp",
     "observe_send",
     "observe_start",
     "observe_end",

@@ -14,13 +14,21 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from celery_groupfifo.errors import GroupFifoError, NotReplicated
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, NotReplicated
 from celery_groupfifo.gate.connections import Connections
-from celery_groupfifo.gate.evaluator import Ahead, Evaluator
+from celery_groupfifo.gate.evaluator import Ahead, Evaluator, load
 from celery_groupfifo.gate.keys import Keys, Quoted, due_score
 from celery_groupfifo.gate.packing import ScriptArguments, Word, pack, pack_run
 from celery_groupfifo.gate.records import StoredEntry
-from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, names_master, wrap_error
+from celery_groupfifo.gate.refusals import (
+    Kind,
+    checked_version,
+    is_foreign_key,
+    kind_of,
+    names_master,
+    wrap_error,
+)
+from celery_groupfifo.gate.stamps import Stamps, Unstamped
 from celery_groupfifo.gate.stream import Stream
 
 T = TypeVar("T")
@@ -41,6 +49,7 @@ class Store:
         shown: The server's URL without its password, for messages.
         patient: True: a call is repeated once after a time-out, too. False: only after a connection that was lost at
             once, as by a restart; for a caller that must not wait for longer than one time-out.
+        partitions: Those on the server whose stamps are read, see stamps.py.
 
     Attributes:
         connections: For callers that need one of their own.
@@ -50,13 +59,17 @@ class Store:
 
     in_cluster = False
 
-    def __init__(self, connections: Connections, shown: str, patient: bool = True) -> None:
+    def __init__(
+        self, connections: Connections, shown: str, patient: bool = True, partitions: Sequence[Keys] = ()
+    ) -> None:
         self.connections = connections
         self.client: Any = connections.client()
         self.shown = shown
         self.clock = ""  # tests set a time in microseconds
         self._patient = patient
-        self._scripts = Evaluator(connections)
+        self._partitions = partitions
+        self._stamps = Stamps(shown, load) if partitions else Unstamped(shown, load)
+        self._scripts = Evaluator(connections, self._stamps)
 
     def at(self, keys: Keys) -> Store:
         """Return the store of a partition's node. Partitions with one store share a server, and its clock."""
@@ -75,12 +88,13 @@ class Store:
         """Close the kept connections. A later call opens a new one."""
         self.connections.close_idle()
 
-    def ask(self, name: str, call: Callable[[], T]) -> T:
+    def ask(self, name: str, call: Callable[[], T], keys: Keys | None = None) -> T:
         """Make a call; repeat it once where a new connection may have a better answer, or the scripts were flushed.
 
         Args:
             name: For messages.
             call: Harmless when it is made twice.
+            keys: Of its partition; None: of any that the store serves.
 
         Returns:
             The result of the call.
@@ -90,7 +104,7 @@ class Store:
             ScriptRefused: Redis forbids it.
             GroupFifoError: A key of the gate holds something foreign.
         """
-        last, moved, until = False, 0, 0.0
+        last, looked, renamed, moved, until = False, False, False, 0, 0.0
         while True:
             generation = self.connections.generation
             try:
@@ -107,9 +121,41 @@ class Store:
                 if self.in_cluster and moved < MOST_MOVES and names_master(error):
                     moved += 1
                     continue
+                if renamed and is_foreign_key(error):
+                    said = f"What the gate at {self.shown} holds has just been renamed: call again."
+                    raise GateUnavailable(said) from error
+                if not looked and is_foreign_key(error):
+                    looked, renamed = True, self._is_renamed([keys] if keys else self._partitions)
+                    if renamed:
+                        continue
                 if last or not kind.repeated or (kind is Kind.LATE and not self._patient):
                     raise self.wrapped(name, error) from error
                 last = True
+
+    def _is_renamed(self, partitions: Sequence[Keys]) -> bool:
+        """Return whether partitions have begun another edition, which has other names for its keys.
+
+        Raises:
+            UnsupportedState: This process can't use one of them any more.
+        """
+        before = [keys.edition for keys in partitions]
+        self._stamps.forget(partitions)
+        self._scripts.meet(partitions)
+        return [keys.edition for keys in partitions] != before
+
+    def meet(self) -> None:
+        """Read the stamps of all partitions on the server.
+
+        Raises:
+            GateUnavailable: Redis can't be reached, or refuses for the moment.
+            UnsupportedState: This process may not use what is stored there.
+        """
+        self.ask("stamp", lambda: self._scripts.meet(self._partitions))
+
+    def stamp(self, connection: Any) -> None:
+        """Read the stamps on a connection that a caller has opened for itself, see `Stamps.meet`."""
+        for keys in self._partitions:
+            self._stamps.meet(connection, keys)
 
     def run(self, name: str, keys: Keys, more: Sequence[str], args: Sequence[Word]) -> Any:
         """Run a script.
@@ -128,15 +174,17 @@ class Store:
             ScriptRefused: Redis forbids the script.
             GroupFifoError: A key of the gate holds something foreign.
         """
-        command = self.command(name, (keys, more, args))
-        return self.ask(name, lambda: self._scripts.call(name, command))
+        call = (keys, more, args)
+        return self.ask(name, lambda: self._scripts.call(name, call, self.clock), keys)
 
     def ahead(self, names: Sequence[str]) -> AbstractContextManager[Ahead]:
         """Lend a connection for scripts that only read, within the call of an `ask`; see `Evaluator.ahead`."""
+        self._look_once()
         return self._scripts.ahead(names)
 
     def stream(self) -> AbstractContextManager[Stream]:
         """Lend a connection for many small reads, within the call of an `ask`; see `Evaluator.stream`."""
+        self._look_once()
         return self._scripts.stream()
 
     def run_all(self, name: str, calls: Sequence[ScriptArguments], replicas: int = 0) -> list[Any]:
@@ -156,7 +204,6 @@ class Store:
             GateUnavailable: Redis can't be reached; any number of the calls may be done.
             NotReplicated: They are done, and fewer replicas have confirmed them in time.
         """
-        commands = [self.command(name, call) for call in calls]
         seconds = min(REPLICA_SECONDS, self.patience)
         wait = pack(["WAIT", replicas, int(seconds * 1000)]) if replicas else b""
         confirmed: list[int] = []
@@ -164,12 +211,18 @@ class Store:
         def call() -> list[Any]:
             confirmed.clear()
             try:
-                return self._answers(name, self._scripts.run_all(commands, wait=wait, confirmed=confirmed))
+                replies = self._scripts.run_all(name, calls, self.clock, wait=wait, confirmed=confirmed)
+                if any(map(is_foreign_key, replies)) and self._is_renamed([each[0] for each in calls]):
+                    confirmed.clear()
+                    # Each may be made twice.
+                    replies = self._scripts.run_all(name, calls, self.clock, wait=wait, confirmed=confirmed)
+                return self._answers(name, replies)
             except NoScriptError:
                 with suppress(ResponseError):  # the user may lack the permission for INFO
                     self._version()
                 confirmed.clear()
-                return self._answers(name, self._scripts.run_all(commands, load=name, wait=wait, confirmed=confirmed))
+                replies = self._scripts.run_all(name, calls, self.clock, load=name, wait=wait, confirmed=confirmed)
+                return self._answers(name, replies)
 
         replies = self.ask(name, call)
         if replicas and confirmed[0] < replicas:
@@ -208,11 +261,29 @@ class Store:
         """
 
         def call() -> list[Any]:
+            self._look_once()
             pipe = self.client.pipeline(transaction=False)
             build(pipe)
             return list(pipe.execute())
 
-        return self.ask(name, call)
+        return self.ask(name, call, keys)
+
+    def look(self) -> None:
+        """Read the stamps of partitions that no call has read yet, without writing any.
+
+        Raises:
+            UnsupportedState: This process can't read one of them.
+            GroupFifoError: Redis can't be reached, or refuses.
+        """
+        if any(not keys.stamped for keys in self._partitions):
+            self.ask("stamp", self._look_once)
+
+    def _look_once(self) -> None:
+        """Read these stamps, without repeating it."""
+        unseen = [keys for keys in self._partitions if not keys.stamped]
+        if unseen:
+            for text, keys in zip(self.client.mget([each.stamp for each in unseen]), unseen, strict=True):
+                self._stamps.look(text, keys)
 
     def push(self, list_key: str, message: bytes) -> None:
         """Push a ticket on a broker's list; the ticket of a second push is stale."""
@@ -221,22 +292,24 @@ class Store:
     def mark_unsent(self, keys: Keys, group: Quoted, name: str) -> None:
         """Let the next sweep release the head of an entry's `name` again: its ticket did not reach the broker."""
         member = f"r {group} {name}"
-        self.ask("mark_unsent", lambda: self.client.zadd(keys.due, {member: due_score("r", 0)}))
+        self.ask("mark_unsent", lambda: self.client.zadd(keys.due, {member: due_score("r", 0)}), keys)
 
     def entries(self, keys: Keys, names: Sequence[str]) -> dict[str, StoredEntry]:
         """Return entries by name, those that exist and can be read."""
-        texts: list[bytes | None] = self.ask("entries", lambda: self.client.hmget(keys.entries, names))
+        texts: list[bytes | None] = self.ask("entries", lambda: self.client.hmget(keys.entries, names), keys)
         entries = {name: StoredEntry.parse(text) for name, text in zip(names, texts, strict=True)}
         return {name: entry for name, entry in entries.items() if entry is not None}
 
     def begun(self, keys: Keys, queue: str) -> int:
         """Return the latest release that was begun from a queue, as far as this partition knows; 0: none."""
-        text: bytes | None = self.ask("begun", lambda: self.client.hget(keys.begins, queue))
+        text: bytes | None = self.ask("begun", lambda: self.client.hget(keys.begins, queue), keys)
         return int((text or b"0").partition(b" ")[0])
 
     def tickets(self, keys: Keys, queue: str) -> int:
         """Return the number of heads of this partition that are on their way in a queue."""
-        return int(self.ask("tickets", lambda: self.client.zlexcount(keys.on_the_way, f"[{queue} ", f"({queue} \x7f")))
+        return int(
+            self.ask("tickets", lambda: self.client.zlexcount(keys.on_the_way, f"[{queue} ", f"({queue} \x7f"), keys)
+        )
 
     def wait(self, lists: Sequence[str], seconds: float) -> str | None:
         """Wait until an item is pushed on one of `lists`, and take it. Returns its list; None when the time is over."""

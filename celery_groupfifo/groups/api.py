@@ -78,6 +78,10 @@ class Groups(Controls, DeadLetterGroups):
         operator: Any = Refusing() if self.gate.settings.observes else Operator(app, self.gate, free)
         Controls.__init__(self, operator)
 
+    def _look(self) -> None:
+        """Read which version the stored state has, unless that is known; before each call."""
+        self.gate.store.look()
+
     # -- read --------------------------------------------------------------
 
     def list(

@@ -31,7 +31,7 @@ _KEYS = {("key", "str"), ("old", "str"), ("new", "str")}
 
 
 def checked(method: Method) -> Method:
-    """Let a method refuse texts and switches of a wrong type, with `InvalidOption`."""
+    """Let a method refuse texts and switches of a wrong type, with `InvalidOption`; then let its object `_look`."""
     signature = inspect.signature(method)
     wanted = {
         name: _FITS[parameter.annotation]
@@ -44,6 +44,9 @@ def checked(method: Method) -> Method:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
             if name in wanted and not wanted[name][0](value):
                 raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted[name][1]}.")
+        look = getattr(args[0], "_look", None)
+        if look is not None:
+            look()
         return method(*args, **kwargs)
 
     return call  # type: ignore[return-value]

@@ -14,7 +14,7 @@ from celery.bootsteps import RUN as RUNNING
 from celery.utils.log import get_logger
 from celery.worker import state
 
-from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.errors import GroupFifoError, UnsupportedState
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.hang_up import hang_up
 from celery_groupfifo.gate.keys import Keys, quote
@@ -53,6 +53,10 @@ ANSWER_SECONDS = 1.0
 #: Seconds that an ending worker waits for the next answer of the gate; leases without an answer run out. Then it waits
 #: as long for calls that may hang: signal receivers, the result backend, the broker.
 FAREWELL_SECONDS = 1.5
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class _Thread(threading.local):
@@ -138,7 +142,9 @@ class Member:
     def _sweeper(self, gate: Gate) -> Sweeper | Sweepers:
         def sweeper(part: list[Keys]) -> Sweeper:
             lists, length = self.lists.all, self.publisher.length
-            return Sweeper(gate, self.owner, lists, self.events, self._tell_revoked, length, part, self._moved)
+            return Sweeper(
+                gate, self.owner, lists, self.events, self._tell_revoked, length, part, self._moved, self._unsupported
+            )
 
         parts = partitions_by_server(gate)
         return sweeper(parts[0]) if len(parts) == 1 else Sweepers({part[0].tag: sweeper(part) for part in parts})
@@ -217,6 +223,14 @@ class Member:
         ended = hang_up(before)
         if ended:
             logger.info("%d connections to the old master were closed, and are opened again.", ended)
+
+    def _unsupported(self, error: UnsupportedState) -> None:
+        """Stop the worker, warmly: what the gate holds is for another release. What still runs is begun again there."""
+        if not self._leaving:
+            self._leaving = True
+            logger.critical("The worker stops: %s", error)
+            state.should_stop = 1
+            self.loop.soon(_nothing)  # wakes it: it looks at `should_stop` between two events
 
     def when_child_gone(self, run: Run) -> None:
         """Settle a run when the child that ran it is gone, as it may run until then.

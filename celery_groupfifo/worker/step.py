@@ -7,7 +7,7 @@ from typing import Any
 from celery import bootsteps
 from celery.utils.log import get_logger
 
-from celery_groupfifo.errors import GateUnavailable, InvalidSetting, UnsupportedServer
+from celery_groupfifo.errors import GateUnavailable, InvalidSetting, UnsupportedServer, UnsupportedState
 from celery_groupfifo.gate.servers import follow
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.observe import observes
@@ -71,10 +71,11 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
         settings = gate.settings
         try:
             gate.store.version()
+            gate.store.meet()
         except GateUnavailable as error:
             logger.error("%s Ordered tasks wait until it can be reached.", error)
             return
-        except UnsupportedServer as error:
+        except (UnsupportedServer, UnsupportedState) as error:
             raise SystemExit(f"The worker does not start: {error}") from error
         logger.info(
             "Ordered groups: gate %s, namespace %s, lease %gs, worker %s",

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from celery.utils.log import get_logger
 
-from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.errors import GroupFifoError, UnsupportedState
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted
 from celery_groupfifo.gate.model import Lists
@@ -55,6 +55,7 @@ class Sweeper:
         length: Asks the broker for the length of a queue, from a thread that may hang; None: the releaser's.
         partitions: Those that it sweeps, all of one server; None: all.
         moved: Called after a sweep that sentinels have led to another server, with the address of the one before.
+        unsupported: Called when this release may not use what is stored any more; nothing more is swept then.
     """
 
     def __init__(
@@ -67,9 +68,11 @@ class Sweeper:
         length: Length | None = None,
         partitions: Sequence[Keys] | None = None,
         moved: Callable[[Any], None] | None = None,
+        unsupported: Callable[[UnsupportedState], None] | None = None,
     ) -> None:
         self._moved, self._server = moved, None
         self._gate, self._owner, self._lists = gate, owner, lists
+        self._unsupported = unsupported
         self._events, self._tell_revoked = events, tell_revoked
         self._partitions = list(gate.keyspace.partitions if partitions is None else partitions)
         length = length or getattr(gate.releaser, "length", None) or _unknown
@@ -178,6 +181,10 @@ class Sweeper:
                 self.pass_once()
                 self._outage.is_over()
                 self._note_server()
+            except UnsupportedState as error:
+                if self._unsupported is not None:
+                    self._unsupported(error)
+                return
             except GroupFifoError as error:
                 self._outage.goes_on(error)
                 again_at = monotonic() + GATE_RETRY_SECONDS

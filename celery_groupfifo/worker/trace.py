@@ -20,7 +20,7 @@ from celery.app.trace import fast_trace_task, loads_message, prepare_accept_cont
 from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_logger
 
-from celery_groupfifo.errors import GateUnavailable
+from celery_groupfifo.errors import GateUnavailable, UnsupportedState
 from celery_groupfifo.gate import doubts
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import gate_of
@@ -220,6 +220,8 @@ class _Guard:
         try:
             gate = gate_of(current_app, "groupfifo-late", timeout=LEASE_PATIENCE, patient=False)
             lost = gate.lease(self._ticket) is None
+        except UnsupportedState:
+            lost = True  # its group goes on with another release
         except GateUnavailable as error:
             logger.warning("Can't check whether the lease of group %r is lost: %s", self._key, error)
             return

@@ -8,10 +8,14 @@
 --@include keys clock
 
 -- Returns the time (ms) since when there was no gap, and whether this worker watches.
-local function beat(pulse, ttl, owner, watch, woken)
+-- Without a pulse, all data may have been lost, and the stamp with it.
+local function beat(pulse, ttl, owner, watch, woken, stamp, stamped)
   local last, since, watcher, till = string.match(redis.call('GET', pulse) or '', '^(%d+) (%d+) (%S+) (%d+)$')
   if not last or math.abs(now_ms() - tonumber(last)) > ttl / 2 then
     since = K.ms_text
+  end
+  if not last and stamped ~= '' then
+    redis.call('SET', stamp, stamped, 'NX')
   end
   local left = (tonumber(till) or 0) - now_ms()
   if woken == '1' or watcher == owner or left <= 0 or left > watch then

@@ -44,6 +44,15 @@ def _observations(world: World) -> Observations:
     return Observations(world.gate.store, world.gate.keyspace)
 
 
+def _stamp(world: World) -> Call:
+    world.run("a")
+    world.park("b")
+    keys, seen = world.keys.in_edition(2), "1 1 1 0.1.0"
+    world.redis.set(keys.stamp, seen)
+    more = [keys.stamp, *world.keys.base]
+    return lambda: world.gate.store.run("stamp", keys, more, [seen, "2 1 1 0.2.0", 0, ""])
+
+
 def _observe_send(world: World) -> Call:
     return lambda: _observations(world).draw(quote("A"), "a")
 
@@ -502,6 +511,7 @@ CASES = [
     Case("advance", _advance_blocked, "block"),
     Case("advance", _advance_sorted, "sorted"),
     Case("heads", _heads),
+    Case("stamp", _stamp),
     Case("rerelease", _rerelease),
     Case("rerelease", _elsewhere, "to publish"),
     Case("revoke", _revoke),

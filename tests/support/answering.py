@@ -33,5 +33,6 @@ def answering(answers: dict[bytes, bytes], other: bytes) -> Iterator[int]:
 
 def old_redis() -> AbstractContextManager[int]:
     """A server that knows no script and says that it is Redis 5.0.14."""
-    answers = {b"EVALSHA": b"-NOSCRIPT No matching script.\r\n", b"INFO": b"$%d\r\n%b\r\n" % (len(INFO), INFO)}
+    answers = {b"GET": b"$-1\r\n", b"EVALSHA": b"-NOSCRIPT No matching script.\r\n"}
+    answers[b"INFO"] = b"$%d\r\n%b\r\n" % (len(INFO), INFO)
     return answering(answers, b"+OK\r\n")

@@ -6,6 +6,7 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo import Groups
+from celery_groupfifo.gate.store import Store
 from celery_groupfifo.groups import pace
 from celery_groupfifo.groups.pace import Pace, pace_of
 
@@ -111,6 +112,7 @@ def waits(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         hours.wait(seconds)
 
     monkeypatch.setattr(pace, "sleep", wait)
+    monkeypatch.setattr(Store, "look", lambda store: None)
     return waits
 
 

@@ -10,7 +10,7 @@ import pytest
 from celery_groupfifo import Groups
 from celery_groupfifo.flower.index import read_index
 from celery_groupfifo.gate import evaluator
-from celery_groupfifo.gate.evaluator import Ahead, Evaluator
+from celery_groupfifo.gate.evaluator import Ahead
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.packing import pack
 from celery_groupfifo.groups.reader import Reader
@@ -103,16 +103,16 @@ def test_a_flush_in_the_middle_of_many_parks_parks_each_once_and_in_order(
 ) -> None:
     """Timeline: t0 and t1 run, then the flush, then t2 is refused; the repetition must not lose or reorder."""
     entries, numbers = [make_entry(world.gate, f"t{n}") for n in range(4)], world.gate.numbers(4)
-    run_all, flushes = Evaluator.run_all, list[bool]()
+    transaction, flushes = evaluator.transaction, list[bool]()
 
-    def interrupted(self: Evaluator, commands: Sequence[bytes], load: str | None = None) -> list[Any]:
+    def interrupted(connection: Any, commands: Sequence[bytes], load: str | None = None) -> list[Any]:
         if flushes:
-            return run_all(self, commands, load)
+            return transaction(connection, commands, load)
         flushes.append(True)
         flushed = [*commands[:2], pack(["SCRIPT", "FLUSH", "SYNC"]), *commands[2:]]
-        return [reply for reply in run_all(self, flushed, load) if reply != b"OK"]
+        return [reply for reply in transaction(connection, flushed, load) if reply != b"OK"]
 
-    monkeypatch.setattr(Evaluator, "run_all", interrupted)
+    monkeypatch.setattr(evaluator, "transaction", interrupted)
     assert world.gate.park_all(entries, numbers) == [True] * 4
     assert flushes
     assert (world.queued(), world.waiting()) == (["t0"], ["t1", "t2", "t3"])

@@ -97,7 +97,7 @@ def test_every_operation_of_the_gate_has_a_case_here() -> None:
     called += re.findall(r"accept\(self\.store, [\w.]+, \"(\w+)\"", source)
     called += re.findall(r"\"(park\w*)\"", inspect.getsource(parks.script_of))
     handed_out = re.findall(r"^        +return \"(\w+)\", ", source, re.M)
-    assert {case.script for case in CASES} == {*called, *handed_out}
+    assert {case.script for case in CASES} == {*called, *handed_out, "stamp"}  # that one is called by stamps.py
 
 
 @pytest.mark.parametrize("kind", ["KEYS", "ARGV"])

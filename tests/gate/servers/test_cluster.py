@@ -17,12 +17,13 @@ from celery import Celery
 from celery.utils import uuid
 from redis.exceptions import MovedError
 
-from celery_groupfifo import GroupFifo, Groups, InvalidSetting, UnsupportedServer
+from celery_groupfifo import GroupFifo, Groups, InvalidSetting, UnsupportedServer, UnsupportedState, WrongState
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.gate import build_gate
-from celery_groupfifo.gate.keys import Keys, Quoted, quote
-from celery_groupfifo.gate.model import Finish, Ticket
+from celery_groupfifo.gate.keys import Quoted, quote
+from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.observations import Observations
+from celery_groupfifo.gate.partitions import change_partitions
 from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.testing import embedded
 from celery_groupfifo.testing.children import free_port
@@ -199,17 +200,36 @@ def test_a_slot_that_moves_as_a_whole(clustered: Clustered) -> None:
     assert [task.task_id for task in Groups(clustered.app).tasks(clustered.groups[0])] == ["b"]
 
 
-def test_with_more_partitions_what_waits_in_the_old_ones_still_runs(clustered: Clustered) -> None:
-    """Their tickets are known. A group may have another partition from then on, so it has to be empty first."""
+def test_another_number_of_partitions_is_refused_until_the_gate_was_empty(clustered: Clustered) -> None:
     clustered.park("a")
-    (head,) = clustered.gate.heads(clustered.keys)
-    ticket = Ticket(clustered.keys.tag, head.release, 0, 0, "a", clustered.groups[0], lane="1")
     clustered.app.conf.groupfifo_partitions = 2 * PARTITIONS
     more = build_gate(clustered.app, send=lambda queue, message: None)
-    begun = more.begin(ticket, quote("w"))
-    assert begun is not None and begun.fence
-    assert more.finish(Finish(begun, quote("w"), call=more.call_name())).stale is False
-    assert Groups(clustered.app).list() == []
+    with pytest.raises(UnsupportedState, match="has groupfifo_partitions = 6, and this process has 12: a group"):
+        more.park(make_entry(more, "b", clustered.groups[0]), more.number())
+    with pytest.raises(WrongState, match=rf"Partition {clustered.keys.tag} of the gate holds tasks"):
+        change_partitions(more, 2 * PARTITIONS)
+    assert clustered.gate.revoke("a"), "nothing has changed"
+    assert change_partitions(more, 2 * PARTITIONS) == PARTITIONS
+    assert all(
+        more.park(make_entry(more, f"t{number}", f"g{number}"), more.number()) for number in range(4 * PARTITIONS)
+    )
+    with pytest.raises(UnsupportedState, match="has groupfifo_partitions = 12, and this process has 6"):
+        clustered.park("c")
+    assert len(Groups(clustered.app, more).list()) == 4 * PARTITIONS
+    more.store.close()
+
+
+def test_a_partition_of_another_version_is_refused_and_no_other_one(clustered: Clustered) -> None:
+    gate, clusters = clustered.gate, clustered.cluster.client(clustered.cluster.master_of(clustered.slot))
+    clustered.park("a")
+    clusters.set(clustered.keys.stamp, "1 2 6 9.9.9")
+    gate.store.at(clustered.keys).connections.drop(gate.store.at(clustered.keys).connections.generation)
+    with pytest.raises(UnsupportedState, match=rf"partition {clustered.keys.tag}, holds state of version 2"):
+        clustered.park("b")
+    other = next(group for group in map(quote, "abcdefgh") if gate.keyspace.of_group(group) is not clustered.keys)
+    assert clustered.park("c", other)
+    with pytest.raises(UnsupportedState, match="version 2"):
+        gate.store.meet()
 
 
 def test_a_loops_connection_ends_with_the_move_of_its_slot(clustered: Clustered) -> None:
@@ -374,19 +394,9 @@ def test_a_cluster_without_its_scheme(cluster: RedisCluster) -> None:
             gate.park(make_entry(gate, f"t{group}", group), gate.number())
     with pytest.raises(UnsupportedServer, match=re.escape(said)):
         Groups(app).list()
-    away = next(keys for keys in gate.keyspace.partitions if not _is_at(cluster, keys))
-    line = Pipelined.open(gate.store, ["heads"])
-    line.send([gate.store.command("heads", (away, [], ["", 10]))])
-    until(lambda: line.readable)
-    (answer,) = line.read()
-    assert isinstance(answer, UnsupportedServer) and said in str(answer)
-    line.close()
+    with pytest.raises(UnsupportedServer, match=re.escape(said)):
+        Pipelined.open(gate.store, ["heads"])
     gate.store.close()
-
-
-def _is_at(cluster: RedisCluster, keys: Keys) -> bool:
-    namespace, _, number = keys.tag.partition(":")
-    return cluster.master_of(slot_of(int(number), namespace)) is cluster.masters[0]
 
 
 def test_its_scheme_for_a_server_that_is_none() -> None:

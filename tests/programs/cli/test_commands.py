@@ -206,6 +206,17 @@ def test_retry_and_move_and_revoke(shop: Shop, run: Run, run_json: RunJson) -> N
     assert "runs. To end the run: celery -A APP groupfifo terminate b" in run("revoke", "b", "--yes", code=1).stderr
 
 
+def test_partitions(shop: Shop, run: Run, run_json: RunJson) -> None:
+    shop.send("k", "a")
+    assert "Nothing was done" in run("partitions", "4", code=1).stderr
+    assert "Partition groupfifo:0 of the gate holds tasks" in run("partitions", "4", "--yes", code=1).stderr
+    run("skip", "k", "--yes")
+    assert run_json("partitions", "4", "--yes")["before"] == 1
+    assert "has 4 partitions already" in run("partitions", "4", "--yes").stdout
+    said = run("list", code=1).stderr
+    assert "has groupfifo_partitions = 4, and this process has 1" in said and "Traceback" not in said
+
+
 def test_terminate(shop: Shop, run: Run, run_json: RunJson, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.send("k", "a")
     assert "is not at the gate" in run("terminate", "x", code=1).stderr
@@ -364,6 +375,8 @@ def test_redis_away_is_a_sentence(shop: Shop, run: Run, name: str) -> None:
         words = ["x", "y"]
     if name == "limit":
         words.append("--none")
+    if name == "partitions":
+        words = ["4"]
     said = run(name, *words, *yes, code=1)
     assert said.stderr.startswith("Error: The gate's Redis at redis://"), said.stderr
 

@@ -2286,4 +2286,89 @@ BATCHES = (
     ),
 )
 
-MUTANTS = SCRIPTS + MODULES + WORKERS + STRUCK + PUBLISHING + NAMES + LETTERS + OPTIONS + SIGHTS + SCALE + BATCHES
+STAMPS = (
+    Mutant(
+        "a sweep of an older release beats the pulse of a newer one",
+        "lua/sweep.lua",
+        "local left = soonest()\nlocal since, watches = beat(pulse, ttl, owner, watch, woken, stamp, ARGV[13])\n",
+        "local since, watches = beat(pulse, ttl, owner, watch, woken, stamp, ARGV[13])\nlocal left = soonest()\n",
+        ("tests/gate/scripts/test_stamps.py::test_a_script_of_an_older_release_changes_nothing[sweep]",),
+    ),
+    Mutant(
+        "an older release begins a gate of its own beside the newer one's",
+        "lua/stamp.lua",
+        "  redis.call('RPUSH', KEYS[i], text)\n",
+        "",
+        ("tests/gate/scripts/test_stamps.py::test_a_script_of_an_older_release_changes_nothing[park]",),
+    ),
+    Mutant(
+        "the number of partitions changes while tasks wait",
+        "lua/stamp.lua",
+        "  if empty == '1' and ",
+        "  if false and ",
+        (
+            "tests/gate/scripts/test_stamps.py::test_the_number_of_partitions_changes_when_the_gate_is_empty",
+            "tests/gate/scripts/test_stamps.py::test_a_change_that_finds_a_task_late_is_taken_back",
+            "tests/gate/servers/test_cluster.py::test_another_number_of_partitions_is_refused_until_the_gate_was_empty",
+        ),
+    ),
+    Mutant(
+        "the fences of a group fall when it gets another partition",
+        "lua/stamp.lua",
+        "(redis.call('GET', KEYS[7]) or '') < floor then",
+        "false then",
+        ("tests/gate/scripts/test_stamps.py::test_the_number_of_partitions_changes_when_the_gate_is_empty",),
+    ),
+    Mutant(
+        "a lost stamp is never written again",
+        "lua/lib/pulse.lua",
+        "    redis.call('SET', stamp, stamped, 'NX')\n",
+        "",
+        ("tests/gate/scripts/test_stamps.py::test_after_all_data_was_lost_a_sweep_writes_the_stamp_again",),
+    ),
+    Mutant(
+        "the stamp of another server is not read after a failover",
+        "gate/stamps.py",
+        "        if self._met.get(keys.tag) == generation:\n",
+        "        if keys.tag in self._met:\n",
+        ("tests/gate/scripts/test_stamps.py::test_a_new_connection_reads_it_before_its_first_call",),
+    ),
+    Mutant(
+        "two processes with different numbers of partitions use one gate",
+        "gate/stamps.py",
+        "        if stamp.partitions != keys.among:\n",
+        "        if False:\n",
+        (
+            "tests/gate/scripts/test_stamps.py::test_the_number_of_partitions_changes_when_the_gate_is_empty",
+            "tests/gate/servers/test_cluster.py::test_another_number_of_partitions_is_refused_until_the_gate_was_empty",
+        ),
+    ),
+    Mutant(
+        "a call is lost when the next release gives the keys other names",
+        "gate/store.py",
+        "                    if renamed:\n",
+        "                    if False:\n",
+        (
+            "tests/gate/scripts/test_stamps.py::test_a_release_that_reads_the_new_version_goes_on_in_its_edition[park]",
+            "tests/workers/stops/test_releases.py::test_a_change_in_two_releases_rolls_up_and_back",
+        ),
+    ),
+    Mutant(
+        "a change of partitions that was broken off leaves some of them unusable",
+        "gate/partitions.py",
+        "                self._undo(said)\n",
+        "",
+        ("tests/gate/scripts/test_stamps.py::test_a_change_that_finds_a_task_late_is_taken_back",),
+    ),
+    Mutant(
+        "a worker whose release may not use the gate any more goes on",
+        "worker/member.py",
+        "            state.should_stop = 1\n",
+        "",
+        ("tests/workers/stops/test_releases.py::test_a_worker_that_runs_stops_when_a_release_was_left_out",),
+    ),
+)
+
+MUTANTS = (
+    SCRIPTS + MODULES + WORKERS + STRUCK + PUBLISHING + NAMES + LETTERS + OPTIONS + SIGHTS + SCALE + BATCHES + STAMPS
+)

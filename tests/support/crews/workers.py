@@ -34,7 +34,7 @@ OPTIONS |= {"group_concurrency", "group_rate", "group_hold_until", "group_overfl
 OPTIONS |= {"group_fair_key", "group_fair_weight"}
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
-LASTING = ("fence", "stats", "begins", "pulse", "wake", "audit")
+LASTING = ("fence", "stats", "begins", "pulse", "wake", "audit", "stamp")
 
 
 def on(*pools: str) -> pytest.MarkDecorator:
@@ -52,6 +52,7 @@ class Worker:
         slots: Tasks at once.
         name: Of the node.
         options: More words for the command line.
+        root: Of the tree whose package it runs.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Worker:
         slots: int = 4,
         name: str = "one",
         options: Sequence[str] = (),
+        root: Path = REPOSITORY,
     ) -> None:
         self.directory, self.pool, self.slots, self.name = directory, pool, slots, name
+        self._root = root
         self.log_file = directory / f"{name}.log"
         command = [
             sys.executable,
@@ -79,7 +82,7 @@ class Worker:
         self._command = dying_with_us([*command, *options])
         self._environment = {
             **os.environ,
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": str(root),
             CONF: json.dumps(conf),
             DIRECTORY: str(directory),
             "TMPDIR": str(directory),  # a process that is killed removes no folder of its own
@@ -93,7 +96,7 @@ class Worker:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
-                cwd=REPOSITORY,
+                cwd=self._root,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
