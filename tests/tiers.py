@@ -105,8 +105,6 @@ EXCEPTIONS = {
         "workers/stops",
     ),
     Tier.LONG: (
-        # Its last claim needs a machine with time to spare while the replica takes over.
-        "faults/cluster/test_cluster.py::test_a_master_is_killed_and_its_replica_takes_over",
         "gate/scripts/test_exploration.py::test_with_room_for_one_everything_still_ends",
         "gate/scripts/test_exploration.py::test_with_two_faults_everything_still_ends",
     ),

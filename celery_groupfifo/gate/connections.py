@@ -149,7 +149,7 @@ class Connections:
         return None if self._master is None else self._master.find()
 
     def last(self) -> Location | None:
-        """Return the last known location of the server; None: it never moves, or is not known. This does not wait."""
+        """Return the last known location of the server; None: it never moves, or is not known."""
         return None if self._master is None else self._master.last()
 
     def trusts(self, connection: Any) -> bool:

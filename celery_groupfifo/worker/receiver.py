@@ -17,6 +17,7 @@ from celery.utils.imports import symbol_by_name
 from celery.utils.log import get_logger
 from kombu.exceptions import ContentDisallowed, DecodeError
 
+from celery_groupfifo.gate.keys import Keys
 from celery_groupfifo.gate.model import HEADER, Ticket
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.grouping import is_grouped
@@ -60,7 +61,7 @@ class Receiver:
         self._prefetch = Prefetch(
             *(member.consumer, member.loop, member.runs),
             open_calls=lambda: member.outbox.unanswered(),
-            server_of=lambda keys: member.gate.store.at(keys).connections.last(),
+            server_of=self._server_of,
         )
 
     def install(self) -> None:
@@ -95,6 +96,11 @@ class Receiver:
 
         self._consumer.create_task_handler = create_task_handler
         self._consumer.update_strategies = update_strategies
+
+    def _server_of(self, keys: Keys) -> Any:
+        """Return a value that is equal for partitions of one server. This does not wait."""
+        store = self._member.gate.store
+        return store.at(keys).connections.last() if store.in_cluster else None
 
     def start(self) -> None:
         """Start with a new connection."""
