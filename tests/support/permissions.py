@@ -20,11 +20,15 @@ def printed(cluster: bool) -> list[str]:
 
 
 def refused(client: Any) -> list[str]:
-    """Return what a server has refused to the user."""
+    """Return what a server has refused to the user, but for redis-py's own name, without which it goes on."""
     rows = client.execute_command("ACL", "LOG")
     dicts = (each if isinstance(each, dict) else dict(zip(each[::2], each[1::2], strict=True)) for each in rows)
     texts = ({_text(name): _text(value) for name, value in each.items()} for each in dicts)
-    return [f"{each['reason']}: {each['object']}" for each in texts if each["username"] == USER]
+    return [
+        f"{each['reason']}: {each['object']}"
+        for each in texts
+        if each["username"] == USER and each["object"] != "client|setinfo"
+    ]
 
 
 def _text(value: Any) -> str:
