@@ -105,6 +105,7 @@ EXCEPTIONS = {
         "workers/stops",
     ),
     Tier.LONG: (
+        "compatibility/conformance/test_brokers.py",
         "gate/scripts/test_exploration.py::test_with_room_for_one_everything_still_ends",
         "gate/scripts/test_exploration.py::test_with_two_faults_everything_still_ends",
     ),
