@@ -2,8 +2,8 @@
 
 Judged by the checker of tests/faults: order, overlap, loss, repeats, fences; that what was to be retried was retried in
 its place, that what the killed worker ran was run again, that plain tasks run beside, that the results are there, and
-that the gate keeps nothing. Where the broker is another server than the gate, a worker can be made to die between the two:
-the gate has released a head, and the broker does not have its ticket.
+that the gate keeps nothing. Where the broker is another server than the gate, a worker can be made to die where the
+gate has released a head, and the broker does not have its ticket.
 """
 
 from __future__ import annotations

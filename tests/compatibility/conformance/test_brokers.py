@@ -47,3 +47,6 @@ def test_it_conforms(request: pytest.FixtureRequest, valkey: embedded.Server, tm
         client.flushall()
     engine = Engine(url, f"{valkey.url}/1", conf=conf, crash=True)
     assert Conformance(engine, tmp_path / "run").run() == []
+    if broker.startswith("quorum"):
+        queues = request.getfixturevalue("rabbitmq").control("list_queues", "name", "type").split("\n")
+        assert f"{conf['task_default_queue']}\tquorum" in queues
