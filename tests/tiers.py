@@ -91,6 +91,7 @@ EXCEPTIONS = {
         "project/examples",
         "project/release",
         "workers/brokers/test_channel_errors.py",
+        "workers/brokers/test_memory.py",
         "workers/brokers/test_options.py",
         "workers/brokers/test_order.py",
         "workers/brokers/test_routes.py",
