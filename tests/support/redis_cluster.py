@@ -97,7 +97,7 @@ class RedisCluster:
         return self._stack.enter_context(node)
 
     def _bus(self, node: embedded.Server) -> tuple[int, ...]:
-        """What another node needs to meet it: its port, and its bus where that is not at the port and 10,000."""
+        """Return the port of a node by which another one meets it, and with TLS its bus."""
         secured = self._tls_ports.get(node.port)
         return (node.port,) if secured is None else (secured, secured + BUS)
 

@@ -12,7 +12,7 @@ from celery_groupfifo.worker.gate_call import GateCall
 from celery_groupfifo.worker.prefetch import MOST, Prefetch
 
 
-class World:
+class Scene:
     """A consumer that counts, a loop whose time the test moves, and calls that the test answers.
 
     Attributes:
@@ -65,78 +65,78 @@ def _server_of(keys: Any) -> str:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(monkeypatch)
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    return Scene(monkeypatch)
 
 
 @pytest.mark.parametrize("script", ["begin", "finish"])
-def test_a_delivery_without_an_answer_leaves_its_place_until_it_comes(world: World, script: str) -> None:
-    world.call().answer([])
-    call = world.call(script)
-    world.pass_time(0.9)
-    assert world.more == 0
-    world.pass_time(1.1)
-    assert world.more == 1
+def test_a_delivery_without_an_answer_leaves_its_place_until_it_comes(scene: Scene, script: str) -> None:
+    scene.call().answer([])
+    call = scene.call(script)
+    scene.pass_time(0.9)
+    assert scene.more == 0
+    scene.pass_time(1.1)
+    assert scene.more == 1
     call.answer([])
-    assert world.more == 0 and not world.open
-    world.pass_time(2.0)
-    assert world.more == 0
+    assert scene.more == 0 and not scene.open
+    scene.pass_time(2.0)
+    assert scene.more == 0
 
 
-def test_while_a_server_is_away_its_tickets_leave_their_places_as_they_come(world: World) -> None:
+def test_while_a_server_is_away_its_tickets_leave_their_places_as_they_come(scene: Scene) -> None:
     """From one look to the next as many as before; those of other servers count."""
     for _ in range(8):
-        world.call()
-    world.pass_time(1.0)
-    assert world.more == 8
+        scene.call()
+    scene.pass_time(1.0)
+    assert scene.more == 8
     for _ in range(20):
-        world.call(tag="another partition of the server")
-    assert world.more == 16
-    world.call(server="two")
-    assert world.more == 16
-    world.pass_time(0.5)
-    assert world.more == 28
+        scene.call(tag="another partition of the server")
+    assert scene.more == 16
+    scene.call(server="two")
+    assert scene.more == 16
+    scene.pass_time(0.5)
+    assert scene.more == 28
     for _ in range(MOST):
-        world.pass_time(0.5)
+        scene.pass_time(0.5)
         for _ in range(10):
-            world.call()
-    assert world.more == MOST
+            scene.call()
+    assert scene.more == MOST
 
 
-def test_when_it_is_back_every_ticket_counts(world: World) -> None:
+def test_when_it_is_back_every_ticket_counts(scene: Scene) -> None:
     for _ in range(8):
-        world.call()
-    world.pass_time(1.0)
-    for call in list(world.open):
+        scene.call()
+    scene.pass_time(1.0)
+    for call in list(scene.open):
         call.answer([])
-    world.call()
-    assert world.more == 0
+    scene.call()
+    assert scene.more == 0
 
 
-def test_a_run_that_is_over_without_an_answer_gives_its_place_back(world: World) -> None:
-    call = world.call()
-    world.pass_time(1.0)
-    assert world.more == 1
+def test_a_run_that_is_over_without_an_answer_gives_its_place_back(scene: Scene) -> None:
+    call = scene.call()
+    scene.pass_time(1.0)
+    assert scene.more == 1
     delivery: Any = call.runs[0].delivery
     delivery.is_open = False
-    world.pass_time(0.5)
-    assert world.more == 0
+    scene.pass_time(0.5)
+    assert scene.more == 0
 
 
-def test_a_new_connection_has_celerys_own_count(world: World) -> None:
+def test_a_new_connection_has_celerys_own_count(scene: Scene) -> None:
     """Neither an answer nor a call about a delivery of the old one changes it."""
-    call = world.call()
-    world.pass_time(1.0)
-    world.prefetch.reset()
-    world.more, world.prefetch._consumer.task_consumer.channel = 0, object()
-    world.pass_time(1.0)
-    assert world.more == 0
+    call = scene.call()
+    scene.pass_time(1.0)
+    scene.prefetch.reset()
+    scene.more, scene.prefetch._consumer.task_consumer.channel = 0, object()
+    scene.pass_time(1.0)
+    assert scene.more == 0
     call.answer([])
-    assert world.more == 0
+    assert scene.more == 0
 
 
-def test_without_runs_it_does_not_look(world: World) -> None:
-    world.call().answer([])
-    world.runs.clear()
-    world.pass_time(5.0)
-    assert not world.planned
+def test_without_runs_it_does_not_look(scene: Scene) -> None:
+    scene.call().answer([])
+    scene.runs.clear()
+    scene.pass_time(5.0)
+    assert not scene.planned
