@@ -165,6 +165,10 @@ class Connections:
         """
         return None if self._master is None else self._master.find()
 
+    def last(self) -> Location | None:
+        """Return the last known location of the server; None: it never moves, or is not known."""
+        return None if self._master is None else self._master.last()
+
     def trusts(self, connection: Any) -> bool:
         """Return whether a connection may be used: none of its generation has failed, and it leads to the master."""
         if self._master is not None:

@@ -47,6 +47,10 @@ class Outboxes:
         """Return whether a call of a run is open, see `Outbox.has`."""
         return self._by_tag[run.ticket.tag].has(run)
 
+    def unanswered(self) -> list[GateCall]:
+        """Return all calls that are not answered yet, see `Outbox.unanswered`."""
+        return [call for outbox in self._by_tag.values() for call in outbox.unanswered()]
+
     def kept(self) -> list[GateCall]:
         """Return the calls that were not answered at once, and are repeated."""
         return [call for outbox in self._by_tag.values() for call in outbox.kept()]

@@ -31,6 +31,11 @@ class Delivery:
         self.runs = 1
         self._ack: Callable[[], Any] | None = ack
 
+    @property
+    def is_open(self) -> bool:
+        """Return whether the message is not acknowledged yet."""
+        return self._ack is not None
+
     def close(self) -> None:
         """Acknowledge the delivery: the chain is over. Further calls do nothing."""
         ack, self._ack = self._ack, None

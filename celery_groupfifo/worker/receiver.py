@@ -17,6 +17,7 @@ from celery.utils.imports import symbol_by_name
 from celery.utils.log import get_logger
 from kombu.exceptions import ContentDisallowed, DecodeError
 
+from celery_groupfifo.gate.keys import Keys
 from celery_groupfifo.gate.model import HEADER, Ticket
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.grouping import is_grouped
@@ -57,7 +58,11 @@ class Receiver:
         self._sizes = Sizes(member.consumer)
         self._plain: set[str | None] = set()
         self._making = threading.RLock()
-        self._prefetch = Prefetch(member.consumer, member.loop)
+        self._prefetch = Prefetch(
+            *(member.consumer, member.loop, member.runs),
+            open_calls=lambda: member.outbox.unanswered(),
+            server_of=self._server_of,
+        )
 
     def install(self) -> None:
         """Wrap Celery's own handler of messages."""
@@ -91,6 +96,11 @@ class Receiver:
 
         self._consumer.create_task_handler = create_task_handler
         self._consumer.update_strategies = update_strategies
+
+    def _server_of(self, keys: Keys) -> Any:
+        """Return a value that is equal for partitions of one server. This does not wait."""
+        store = self._member.gate.store
+        return store.at(keys).connections.last() if store.in_cluster else None
 
     def start(self) -> None:
         """Start with a new connection."""
@@ -156,9 +166,10 @@ class Receiver:
             self._drop(run)  # a second copy
             return
         member.runs.add(run)
-        self._prefetch.waits(run)
         arguments = member.gate.begin_call(ticket, member.owner, call)
-        member.outbox.send(GateCall("begin", arguments, partial(self._begun, run), [run]), wait=member.pool.runs_inline)
+        begin = GateCall("begin", arguments, partial(self._begun, run), [run])
+        self._prefetch.begins(begin)
+        member.outbox.send(begin, wait=member.pool.runs_inline)
 
     def _put_back(self, message: Any) -> None:
         logger.error(
@@ -170,7 +181,6 @@ class Receiver:
         self._member.loop.later(FOREIGN_SECONDS, lambda: message.reject_log_error(logger, errors, requeue=True))
 
     def _begun(self, run: Run, reply: Any, call: GateCall) -> None:
-        self._prefetch.answered(run)
         member = self._member
         ticket = member.gate.granted(run.ticket, reply)
         if ticket is None:
@@ -193,7 +203,6 @@ class Receiver:
 
     def forget(self, run: Run) -> None:
         """Forget a run whose begin or end was sent, when no code waits for the answer any more: its lease runs out."""
-        self._prefetch.answered(run)
         self._member.runs.remove(run)
         run.delivery.close()
 

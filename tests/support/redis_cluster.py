@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
+import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
@@ -16,6 +17,7 @@ from redis.retry import Retry
 
 from celery_groupfifo.testing import embedded
 from celery_groupfifo.testing.children import free_port
+from tests.support.tls_server import Certificates, binary
 from tests.support.waiting import until
 
 SLOTS = 16384
@@ -37,11 +39,15 @@ class RedisCluster:
         masters: Their number; each serves an equal part of the slots.
         replicas: So many of the masters have a replica, the first ones.
         options: Further options of each node's command line.
+        tls: The nodes speak TLS among themselves, and to clients at a port beside the other one.
     """
 
-    def __init__(self, masters: int = 3, replicas: int = 0, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, masters: int = 3, replicas: int = 0, options: Sequence[str] = (), tls: Certificates | None = None
+    ) -> None:
         self._stack = ExitStack()
-        self._options = options
+        self._options, self._tls = options, tls
+        self._tls_ports: dict[int, int] = {}
         self._clients: dict[int, Any] = {}
         self._frozen: list[embedded.Server] = []
         self.masters: list[embedded.Server] = []
@@ -51,7 +57,7 @@ class RedisCluster:
             self._share_out()
             first = self.masters[0]
             for node in self.masters[1:]:
-                self.client(node).execute_command("CLUSTER MEET", "127.0.0.1", first.port)
+                self.client(node).execute_command("CLUSTER MEET", "127.0.0.1", *self._bus(first))
             until(lambda: all(self.told(node)["cluster_state"] == "ok" for node in self.masters))
             self.replicas = [self._replica(master) for master in self.masters[:replicas]]
         except BaseException:
@@ -72,14 +78,28 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """A value of `groupfifo_url`."""
-        return f"redis+cluster://{','.join(f'127.0.0.1:{node.port}' for node in self.masters)}"
+        """A value of `groupfifo_url`; with TLS the certificates follow."""
+        nodes = ",".join(f"127.0.0.1:{self._tls_ports.get(node.port, node.port)}" for node in self.masters)
+        return f"redis+cluster://{nodes}" if self._tls is None else f"rediss+cluster://{nodes}/?{self._tls.query}"
 
     def node(self) -> embedded.Server:
         """Start a node that knows no other."""
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
         options += ["--repl-diskless-sync-delay", "0", *self._options]
-        return self._stack.enter_context(embedded.start(appendonly=False, port=_port_with_bus(), extra_args=options))
+        port = _port_with_bus()
+        if self._tls is None:
+            return self._stack.enter_context(embedded.start(appendonly=False, port=port, extra_args=options))
+        self._tls_ports[port] = _port_with_bus()
+        options += ["--tls-port", str(self._tls_ports[port]), "--tls-cluster", "yes", "--tls-replication", "yes"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(embedded.BINARY_VARIABLE, binary())
+            node = embedded.start(appendonly=False, port=port, extra_args=[*options, *self._tls.server])
+        return self._stack.enter_context(node)
+
+    def _bus(self, node: embedded.Server) -> tuple[int, ...]:
+        """Return the port of a node by which another one meets it, and with TLS its bus."""
+        secured = self._tls_ports.get(node.port)
+        return (node.port,) if secured is None else (secured, secured + BUS)
 
     def client(self, node: embedded.Server) -> Any:
         """A plain client of a node."""
@@ -165,7 +185,7 @@ class RedisCluster:
     def _replica(self, master: embedded.Server) -> embedded.Server:
         node = self.node()
         client, name = self.client(node), self.id_of(master)
-        client.execute_command("CLUSTER MEET", "127.0.0.1", master.port)
+        client.execute_command("CLUSTER MEET", "127.0.0.1", *self._bus(master))
         until(lambda: name in str(client.execute_command("CLUSTER NODES")))
         client.execute_command("CLUSTER REPLICATE", name)
         until(lambda: client.info("replication").get("master_link_status") == "up")

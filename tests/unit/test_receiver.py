@@ -94,7 +94,7 @@ def test_a_run_keeps_the_name_of_the_call_that_begins_it() -> None:
     member.outbox = SimpleNamespace(send=lambda call, wait: sent.append(call))
     member.lanes = Lanes()
     member.owner, member.pool, member.endings = "w", pool, SimpleNamespace(settle=None)
-    worker.receiver._prefetch = SimpleNamespace(waits=lambda run: None)  # type: ignore[assignment]
+    worker.receiver._prefetch = SimpleNamespace(begins=lambda call: None)  # type: ignore[assignment]
     made = make_run()
     made.message.headers[HEADER], made.message.channel, made.message.delivery_tag = made.header, None, "d"
     worker.receiver.receive(made.message, made.ticket)

@@ -25,11 +25,12 @@ def main() -> int:
     parser.add_argument("--backend", help="URL of the result backend; none unless given")
     parser.add_argument("--pool", default="prefork", help="prefork, threads, gevent, eventlet or solo")
     parser.add_argument("--conf", type=json.loads, default={}, help="more settings of the app, as a JSON object")
+    parser.add_argument("--crash", action="store_true", help="let a worker die between a release and its ticket, too")
     options = parser.parse_args()
     with redis.Redis.from_url(options.gate) as client:
         client.flushdb()
     with tempfile.TemporaryDirectory() as directory:
-        engine = Engine(options.broker, options.gate, options.backend, options.pool, options.conf)
+        engine = Engine(options.broker, options.gate, options.backend, options.pool, options.conf, options.crash)
         wrong = Conformance(engine, Path(directory) / "run").run()
     print("\n".join(wrong) or "It conforms.")
     return min(len(wrong), 1)

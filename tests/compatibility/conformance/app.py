@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 from celery import Celery, shared_task, signals
 
 from celery_groupfifo import GroupFifo, GroupFifoTask
 from celery_groupfifo.testing.history import record
+from celery_groupfifo.worker import lost, publisher
 from tests.support.stages.app import CONF, DIRECTORY
 
+#: In the environment of a worker that dies where the gate has released a head, and the broker does not have its ticket.
+CRASH = "CONFORMANCE_CRASH"
+#: Of such a run: seconds until the sweep takes a ticket for lost, instead of a minute.
+BOUND = 4.0
 LEASE_TTL = 2.0
 #: A task that waits to be killed with its worker waits no longer than this.
 PATIENCE = 60.0
@@ -74,5 +81,15 @@ def _ready(sender: Any, **_: Any) -> None:
     note(ev="up", worker=str(sender.hostname))
 
 
+def _die(*_: Any) -> None:
+    me = psutil.Process()
+    note(ev="kill", target=[me.pid, *(child.pid for child in me.children(recursive=True))])
+    os.killpg(0, signal.SIGKILL)
+
+
+if CRASH in os.environ:
+    lost.BOUND = BOUND
+    if os.environ[CRASH] == "dies":
+        vars(publisher)["publish_ticket"] = _die
 if CONF in os.environ:
     app = make_app(**json.loads(os.environ[CONF]))

@@ -2,7 +2,8 @@
 
 Judged by the checker of tests/faults: order, overlap, loss, repeats, fences; that what was to be retried was retried in
 its place, that what the killed worker ran was run again, that plain tasks run beside, that the results are there, and
-that the gate keeps nothing.
+that the gate keeps nothing. Where the broker is another server than the gate, a worker can be made to die where the
+gate has released a head, and the broker does not have its ticket.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from celery.result import AsyncResult
 
 from celery_groupfifo import park_many
 from celery_groupfifo.testing.history import Event, load, record
-from tests.compatibility.conformance.app import make_app
+from tests.compatibility.conformance.app import CRASH, make_app
 from tests.support.results import let_go
 from tests.support.stages.fleet import Worker
 from tests.support.stages.stage import Watch, lasts, only_leases
@@ -34,6 +35,8 @@ DIES = 5
 ASKED = (0, 3, 6, 9)
 #: A solo pool runs nothing beside a task; so what is plain must not wait in the worker whose task waits for its death.
 OWN = {"solo": {"worker_prefetch_multiplier": 1}}
+#: Groups of the crash; a worker goes on with one for `groupfifo_burst_seconds`, and then publishes its next head.
+CRASHING, BURST_SECONDS = ("c0", "c1", "c2"), 0.25
 #: On another broker than the gate, a ticket that the killed worker has not published is released again in a minute.
 WITHIN = 90.0
 
@@ -48,6 +51,7 @@ class Engine:
         backend: URL of the results; None: none are kept.
         pool: Of the workers.
         conf: More settings of the app.
+        crash: Let a worker die between a release and its ticket, at the end.
     """
 
     broker: str
@@ -55,6 +59,7 @@ class Engine:
     backend: str | None = None
     pool: str = "prefork"
     conf: dict[str, Any] = field(default_factory=dict)
+    crash: bool = False
 
     def settings(self) -> dict[str, Any]:
         """Return the app's settings."""
@@ -84,27 +89,28 @@ class Conformance:
         """Return what is wrong; empty: the engine conforms."""
         try:
             for number in range(2):
-                slots = 1 if self._engine.pool == "solo" else 4
-                self._workers.append(
-                    Worker(
-                        self._directory,
-                        f"w{number}",
-                        self._engine.settings(),
-                        slots,
-                        ("--without-mingle", "--without-gossip"),
-                        pool=self._engine.pool,
-                        module="tests.compatibility.conformance.app",
-                    )
-                )
+                self._workers.append(self._worker(f"w{number}"))
             for worker in self._workers:
                 worker.ready()
             self._send()
             beside = self._kill()
             until(lambda: not self._watch.missing(), lambda: f"{self._watch.missing()}: {self._logs()}", WITHIN)
             until(lambda: not self._left(), lambda: f"{self._left()}: {self._logs()}", WITHIN)
+            self._crash()
             return [*beside, *self._wrong_results(), *judge(load([self._directory / "history"]))]
         finally:
             self._close()
+
+    def _worker(self, name: str, crash: str = "") -> Worker:
+        engine = self._engine
+        slots = 1 if engine.pool == "solo" else 4
+        return Worker(
+            *(self._directory, name, engine.settings(), slots),
+            options=("--without-mingle", "--without-gossip"),
+            pool=engine.pool,
+            module="tests.compatibility.conformance.app",
+            environment={CRASH: crash} if crash else None,
+        )
 
     def _send(self) -> None:
         """Send the groups in turn, half of it one by one and half in bulk, and plain tasks between."""
@@ -135,6 +141,25 @@ class Conformance:
         victim = self._watch.starts("g0", DIES)[0]["worker"]
         next(worker for worker in self._workers if worker.hostname == victim).kill()
         return [] if waits else ["plain tasks waited for the groups"]
+
+    def _crash(self) -> None:
+        """Let a worker die between a release and its ticket, and another one find that out."""
+        if not self._engine.crash:
+            return
+        for worker in self._workers:
+            worker.close()
+        dying = self._worker("w2", "dies")
+        self._workers.append(dying.ready())
+        step = self._app.tasks["conformance.step"]
+        for seq in range(EACH // 2):
+            for group in CRASHING:
+                self._results[group, seq] = step.delay(group, seq, BURST_SECONDS / 2, _deed(group, seq))
+                self._note_sent(group, seq)
+        until(lambda: not dying.alive, self._logs, WITHIN)
+        assert self._watch.missing(), "it has not died between a release and its ticket"
+        self._workers.append(self._worker("w3", "finds").ready())
+        until(lambda: not self._watch.missing(), lambda: f"{self._watch.missing()}: {self._logs()}", WITHIN)
+        until(lambda: not self._left(), lambda: f"{self._left()}: {self._logs()}", WITHIN)
 
     def _running(self) -> int:
         return sum(b"\nr " in state for state in self._gate.hvals("{groupfifo:0}:groups"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.compatibility.conformance.run import Conformance, Engine
 from tests.support.brokers.stage import Stage, assert_in_order
 from tests.support.waiting import until
 
@@ -16,14 +17,26 @@ OPTIONS = {"region": "us-east-1", "is_secure": False, "polling_interval": 0.1, "
 
 
 @pytest.fixture
-def stage(tmp_path: Path, redis_url: str) -> Iterator[Stage]:
+def url() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     _, port = server.get_host_and_port()
-    stage = Stage(f"sqs://key:secret@localhost:{port}//", redis_url, tmp_path, OPTIONS)
+    yield f"sqs://key:secret@localhost:{port}//"
+    server.stop()
+
+
+@pytest.fixture
+def stage(tmp_path: Path, url: str, redis_url: str) -> Iterator[Stage]:
+    stage = Stage(url, redis_url, tmp_path, OPTIONS)
     yield stage
     stage.close()
-    server.stop()
+
+
+@pytest.mark.parametrize("queue", ["work", "work.fifo"])
+def test_it_conforms(tmp_path: Path, url: str, redis_url: str, queue: str) -> None:
+    """A worker dies where the gate has released a head, and SQS does not have its ticket, too."""
+    conf = {"task_default_queue": queue, "broker_transport_options": OPTIONS, "worker_enable_remote_control": False}
+    assert Conformance(Engine(url, redis_url, conf=conf, crash=True), tmp_path / "run").run() == []
 
 
 @pytest.mark.parametrize("queue", ["work", "work.fifo"])

@@ -1293,6 +1293,16 @@ STRUCK = (
         ),
     ),
     Mutant(
+        "runs whose end a node does not take keep all places of a worker's prefetch count",
+        "worker/prefetch.py",
+        "if self._occupies(call)]",
+        "if self._occupies(call) and call.script == 'begin']",
+        (
+            "tests/unit/test_prefetch.py::test_a_delivery_without_an_answer_leaves_its_place_until_it_comes[finish]",
+            "tests/faults/cluster/test_cluster.py::test_a_node_that_hangs_holds_up_its_own_partitions_alone",
+        ),
+    ),
+    Mutant(
         "a worker ends before it has told what an answer leads to",
         "worker/outbox.py",
         "lambda: len(self.unanswered())",
