@@ -108,10 +108,10 @@ EXCEPTIONS = {
     Tier.LONG: (
         # More pools and brokers; the scenes themselves run in the tier before.
         "faults/sentinel/test_sentinel.py::test_an_idle_worker_goes_on_while_the_old_master_stays_frozen",
-        "faults/sentinel/test_sentinel.py::test_flower_goes_on_with_the_new_master",
         "faults/sentinel/test_sentinel.py::test_on_each_pool",
         "faults/sentinel/test_sentinel.py::test_what_replicas_have_confirmed_is_not_lost",
         "faults/sentinel/test_sentinel.py::test_with_a_broker_elsewhere",
+        "programs/flower/test_sentinel.py",
         # Its last claim needs a machine with time to spare while the replica takes over.
         "faults/cluster/test_cluster.py::test_a_master_is_killed_and_its_replica_takes_over",
         "gate/scripts/test_exploration.py::test_with_room_for_one_everything_still_ends",
