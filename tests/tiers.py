@@ -111,10 +111,10 @@ EXCEPTIONS = {
         "compatibility/conformance/test_brokers.py",
         # More pools and brokers; the scenes themselves run in the tier before.
         "faults/sentinel/test_sentinel.py::test_an_idle_worker_goes_on_while_the_old_master_stays_frozen",
-        "faults/sentinel/test_sentinel.py::test_flower_goes_on_with_the_new_master",
         "faults/sentinel/test_sentinel.py::test_on_each_pool",
         "faults/sentinel/test_sentinel.py::test_what_replicas_have_confirmed_is_not_lost",
         "faults/sentinel/test_sentinel.py::test_with_a_broker_elsewhere",
+        "programs/flower/test_sentinel.py",
         "gate/scripts/test_exploration.py::test_with_room_for_one_everything_still_ends",
         "gate/scripts/test_exploration.py::test_with_two_faults_everything_still_ends",
     ),

@@ -1,8 +1,9 @@
 """The gate: the operations on groups, and the connections to its Redis.
 
 - gate.py has the operations on groups, recovery.py those of time and loss: one Lua script each, in lua/.
-- parks.py has the calls of a park and their answers, insert.py that of a part of a canvas, batches.py the calls of
-  a run that executes a batch, observations.py those of observe mode.
+- parks.py has the calls of a park and their answers, replicas.py the wait for replicas behind them,
+  insert.py the call of a part of a canvas, batches.py those of a run that executes a batch, observations.py those of
+  observe mode.
 - model.py is what the layers pass to each other, records.py reads and writes what the scripts store, counts.py the
   counts of tasks, keys.py the names of keys, clock.py is the clock of leases.
 - store.py calls scripts, cluster_store.py those of each partition at its node: scripts.py reads them, packing.py packs
@@ -11,7 +12,8 @@
 - stamps.py reads which version the stored state has, and whether this process may use it; partitions.py changes the
   number of partitions.
 - servers.py finds the gate's Redis among those of an app, server.py and urls.py describe one; connections.py,
-  sentinels.py, failover.py and slots.py lead to it. common.py has the settings that all processes of an app must
+  sentinels.py, failover.py and slots.py lead to it, doubts.py knows when it may have been replaced, and hang_up.py ends
+  the broker's connections to a replaced one. common.py has the settings that all processes of an app must
   share.
 - releaser.py brings tickets to the broker, route.py and declared.py say where to.
 """

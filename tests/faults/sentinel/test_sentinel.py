@@ -6,8 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +13,6 @@ from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.testing import embedded
 from tests.faults.sentinel.conftest import SentinelStage
 from tests.faults.sentinel.verdicts import Gap, assert_bounded
-from tests.programs.flower.process import FlowerProcess
 from tests.support.stages.stage import Stage
 from tests.support.stages.verdict import assert_sound
 from tests.support.waiting import until
@@ -144,22 +141,3 @@ def test_what_replicas_have_confirmed_is_not_lost(make_watched_stage: MakeStage,
     until(lambda: not stage.left(), stage.describe)
     assert {(group, seq) for group, seq in stage.watch.look().done if group != "unsure"} == stage.watch.sent
     assert all(worker.alive for worker in workers)
-
-
-@pytest.mark.parametrize("how", ["killed", "frozen"])
-def test_flower_goes_on_with_the_new_master(make_watched_stage: MakeStage, tmp_path: Path, how: str) -> None:
-    stage = make_watched_stage()
-    flower = FlowerProcess(tmp_path, stage.conf).ready()
-    try:
-        stage.send("g", 1)
-        until(lambda: flower.json("/api/groups").get("groups"), flower.get("/api/groups"))
-        until(lambda: stage.watched.master().wait(1, 1000) == 1)
-        stage.watched.first.kill() if how == "killed" else stage.watched.freeze()
-        stage.watched.failed_over()
-        stage.send("h", 1)
-        until(lambda: len(flower.json("/api/groups").get("groups", ())) == 2, lambda: flower.log[-3000:])
-        assert flower.process.poll() is None
-    finally:
-        with suppress(ProcessLookupError):
-            stage.watched.thaw()  # or Celery's own connections keep Flower from its end
-        flower.close()
