@@ -28,6 +28,7 @@ def goes_on(crew: Crew, by: str) -> None:
     until(lambda: sum(run.worker == f"{by}@test" for run in crew.history.runs) >= 5, lambda: str(crew.left_over()))
 
 
+@pytest.mark.timeout(300)  # it starts six processes, one after the other
 def test_a_change_in_two_releases_rolls_up_and_back(make_crew: Callable[..., Crew], tmp_path: Path) -> None:
     """In order at each step, with a producer that never stops. What the change leaves out has an error that says so."""
     crew = make_crew("threads", slots=2).ready()
