@@ -42,6 +42,18 @@ def test_pages_have_the_tab(client: Any, path: str) -> None:
     assert 'href="/groups"' in other and 'aria-current="page">Groups' not in other
 
 
+def test_state_of_another_version_is_a_sentence(client: Any, shop: Shop) -> None:
+    keys = shop.groups.gate.keyspace.partitions[0]
+    shop.groups.gate.store.client.set(keys.stamp, "1 2 1 9.9.9")
+    try:
+        answer = client.get("/api/groups?limit=7")
+        assert (
+            answer.status == 409 and "holds state of version 2, which celery-groupfifo 9.9.9 has written" in answer.text
+        )
+    finally:
+        shop.groups.gate.store.client.delete(keys.stamp)
+
+
 def test_pages_say_that_groups_are_only_observed(client: Any, shop: Shop) -> None:
     assert "The mode is observe" not in client.get("/groups").text
     shop.app.conf.groupfifo_mode = "observe"

@@ -22,7 +22,7 @@ from tests.support.stages.node import Node
 from tests.support.waiting import HUNG, until
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
-LASTING = ("fence", "stats", "begins", "pulse", "wake", "audit")
+LASTING = ("fence", "stats", "begins", "pulse", "wake", "audit", "stamp")
 
 
 def lasts(name: str) -> bool:
