@@ -19,7 +19,7 @@ from rehearsal.sweeps import Sweeps
 from rehearsal.traffic import Traffic
 
 #: Virtual microseconds: calls that come within them are on their way together.
-STEP_US = 500_000
+STEP_US = 1_000_000
 #: Virtual seconds after the traffic within which the last task must have ended, and between two looks.
 REST, LOOK = 48 * 3600.0, 60.0
 #: Breaches after which a run ends: it has shown enough.

@@ -168,7 +168,7 @@ class Judge:
         if leases or owner not in self._leases:
             self.leased(owner)
         self._grows(group, id, fence)
-        self._in_time(task)
+        self._in_time(task, line.limits.together)
         self._within_rate(group, id, line.limits)
         if holder is not None:
             self.counts["repeats"] += 1
@@ -290,12 +290,12 @@ class Judge:
             self.breach("fence", group, id, f"it starts with fence {fence} after {last}")
         self._fences[group] = max(last, fence)
 
-    def _in_time(self, task: Known) -> None:
+    def _in_time(self, task: Known, together: int) -> None:
         if self.ms < task.due:
             self.breach("early", task.group, task.id, f"it starts {task.due - self.ms} ms before it is due")
         if task.group in self._paused:
             self.breach("early", task.group, task.id, "it starts in a paused group")
-        if self._blocked.get(task.group, 0) > self.ms:
+        if together == 1 and self._blocked.get(task.group, 0) > self.ms:
             self.breach("early", task.group, task.id, "it starts in a blocked group")
 
     def _within_rate(self, group: str, id: str, limits: Limits) -> None:

@@ -26,9 +26,9 @@ class Plan:
     slots: int = 4
     groups: int = 100_000
     hours: float = 24.0
-    rate: float = 7.0
+    rate: float = 2.5
     seed: int = 1
-    lease: float = 300.0
+    lease: float = 600.0
     deaths: float = 1.0
     lost: float = 0.004
     samples: int = 288

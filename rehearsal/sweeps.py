@@ -14,9 +14,9 @@ from rehearsal.crew import Crew, Worker
 from rehearsal.stage import LISTS, Stage
 
 #: Seconds between two sweeps.
-INTERVAL = 1.0
+INTERVAL = 2.0
 #: One in so many of these sweeps looks for lost tickets, too.
-LOOKS = 3
+LOOKS = 2
 #: Seconds between two sweeps of the worker that watches, at least.
 SHORTEST = 0.05
 
