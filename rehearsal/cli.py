@@ -26,10 +26,12 @@ _HELP = {
     "groups": "group keys in use",
     "hours": "virtual hours of traffic",
     "rate": "tasks per virtual second",
+    "work": "virtual seconds of the median task of a cold group",
     "seed": "of all chance",
     "lease": "virtual seconds of a worker's lease",
     "deaths": "kills of each worker in 24 hours",
     "lost": "share of the calls whose request or answer is lost",
+    "tickets": "share of the tickets that are lost on their way; as many come twice",
     "samples": "readings of the server's counters",
 }
 

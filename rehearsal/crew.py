@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 #: Tickets that are asked for at a time.
 MOST = 64
-#: Shares of the tickets that are lost between the list and their begin, and that come twice.
-LOST, DOUBLED = 0.001, 0.001
 
 
 class Worker:
@@ -207,11 +205,11 @@ class Crew:
         stage = self._stage
         for (worker, lane), message in zip(slots, found, strict=False):
             chance = stage.chance.random() if stage.faulty else 1.0
-            if chance < LOST:
+            if chance < stage.plan.tickets:
                 stage.judge.counts["tickets lost"] += 1
                 worker.free.append(lane)
                 continue
-            if chance < LOST + DOUBLED:
+            if chance < 2 * stage.plan.tickets:
                 stage.judge.counts["tickets doubled"] += 1
                 stage.wire.ask(["LPUSH", LISTS[0][1], message], lambda _: None)
             self._receive(worker, lane, ticket_of(message))

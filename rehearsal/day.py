@@ -20,10 +20,10 @@ from rehearsal.traffic import Traffic
 
 #: Virtual microseconds: calls that come within them are on their way together.
 STEP_US = 1_000_000
-#: Virtual seconds after the traffic within which the last task must have ended, and between two looks.
-REST, LOOK = 48 * 3600.0, 60.0
 #: Breaches after which a run ends: it has shown enough.
 ENOUGH = 100
+#: Steps between two looks whether anything still happens after the traffic.
+LOOKS = 100
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,14 @@ class Outcome:
     seconds: float
 
 
-def rehearse(plan: Plan, url: str, say: Callable[[Sample], None] | None = None) -> Outcome:
+def rehearse(plan: Plan, url: str, say: Callable[[Sample], None] | None = None, enough: int = ENOUGH) -> Outcome:
     """Rehearse a day.
 
     Args:
         plan: Of the day.
         url: Of an empty database, on a server that nobody else uses: its counters are reset.
         say: Called with each reading.
+        enough: Breaches after which it ends.
 
     Returns:
         The outcome.
@@ -60,12 +61,12 @@ def rehearse(plan: Plan, url: str, say: Callable[[Sample], None] | None = None) 
     with redis.Redis.from_url(url) as client:
         stage = Stage(plan, url)
         try:
-            return _rehearse(stage, client, say or (lambda _: None))
+            return _rehearse(stage, client, say or (lambda _: None), enough)
         finally:
             stage.close()
 
 
-def _rehearse(stage: Stage, client: redis.Redis, say: Callable[[Sample], None]) -> Outcome:
+def _rehearse(stage: Stage, client: redis.Redis, say: Callable[[Sample], None], enough: int) -> Outcome:
     plan, agenda, judge = stage.plan, stage.agenda, stage.judge
     runs = Runs(stage, lambda worker: faults.kill(worker))
     crew = Crew(stage, runs.receive)
@@ -73,9 +74,9 @@ def _rehearse(stage: Stage, client: redis.Redis, say: Callable[[Sample], None]) 
     Sweeps(stage, crew)
     traffic, samples = Traffic(stage), Samples(stage, crew, client)
     pause = plan.seconds / plan.samples
-    next_sample = pause
+    next_sample, looks = pause, 0
     # The agenda never ends by itself: workers send heartbeats, and sweep.
-    while agenda.run_for(STEP_US) and len(judge.breaches) < ENOUGH:
+    while agenda.run_for(STEP_US) and len(judge.breaches) < enough:
         crew.collect()
         stage.wire.flush()
         if agenda.seconds >= next_sample:
@@ -83,9 +84,10 @@ def _rehearse(stage: Stage, client: redis.Redis, say: Callable[[Sample], None]) 
             next_sample += pause
         if traffic.over:
             stage.faulty = False
-            if not judge.alive or agenda.seconds > plan.seconds + REST:
+            if not judge.alive or (looks % LOOKS == 0 and not judge.waits(int(plan.patience * 1000))):
                 break
-    if len(judge.breaches) < ENOUGH:
+        looks += 1
+    if len(judge.breaches) < enough:
         judge.unfinished()
     say(samples.take())
     ended = agenda.seconds

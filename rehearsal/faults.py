@@ -8,14 +8,15 @@ from functools import partial
 from rehearsal.crew import Crew, Worker
 from rehearsal.stage import LISTS, Stage
 
-#: Seconds until a killed or restarted worker is back.
-BACK = (30, 900)
+#: Leases until a killed or restarted worker is back.
+BACK = (0.05, 1.5)
 #: Leases that a stall lasts: some end in time, some do not.
 STALL = (0.2, 3.0)
-#: Pauses of groups in 24 hours, and how long they last (s).
-PAUSES, PAUSED = 400, (10, 3600)
-#: When nearly all workers die at once, as a share of the day, for how long (s) at most, and how many stay.
-DISASTER, DARK, STAYS = 0.55, 1800, 0.005
+#: Pauses of groups in 24 hours, where each worker is killed once in that time; and the longest pause, as a share of the
+#: day.
+PAUSES, PAUSED = 400, 1 / 24
+#: When nearly all workers die at once, and for how long, as shares of the day; and how many of them stay.
+DISASTER, DARK, STAYS = 0.55, 1 / 48, 0.005
 #: When the clock of Redis jumps, and how many leases ahead.
 JUMP, LEASES = 0.35, 2
 #: When all workers are restarted one after the other, and within which share of the day.
@@ -35,7 +36,7 @@ class Faults:
         plan = stage.plan
         for do in (self._kill_one, self._stall, self._restart_one):
             self._every(86_400 / max(plan.workers * plan.deaths, 1e-9), do)
-        self._every(86_400 / PAUSES, self._pause)
+        self._every(86_400 / PAUSES / max(plan.deaths, 1e-9), self._pause)
         stage.agenda.after(plan.seconds * DISASTER, self._disaster)
         stage.agenda.after(plan.seconds * JUMP, self._jump)
         stage.agenda.after(plan.seconds * DEPLOY, self._deploy)
@@ -55,7 +56,11 @@ class Faults:
         if worker.alive and len(self._crew.living) > 1:
             self._stage.judge.counts["killed"] += 1
             self._crew.leave(worker)
-            self._stage.agenda.after(self._chance.uniform(*BACK), self._crew.join)
+            self._come_back()
+
+    def _come_back(self) -> None:
+        pause = self._chance.uniform(*BACK) * self._stage.plan.lease
+        self._stage.agenda.after(pause, self._crew.join)
 
     def _kill_one(self) -> None:
         worker = self._crew.any(busy=self._chance.random() < 0.5)
@@ -87,7 +92,7 @@ class Faults:
             stage.judge.given_back(run.id, run.group, run.ticket.fence)
         stage.directly(lambda: stage.gate.leave(worker.owner, LISTS))
         stage.judge.left(worker.owner)
-        stage.agenda.after(self._chance.uniform(*BACK), self._crew.join)
+        self._come_back()
 
     def _deploy(self) -> None:
         for worker in list(self._crew.living):
@@ -98,7 +103,7 @@ class Faults:
     def _disaster(self) -> None:
         """Kill nearly all workers at once."""
         stays = max(1, int(self._stage.plan.workers * STAYS))
-        dark = min(DARK, self._stage.plan.seconds / 20)
+        dark = self._stage.plan.seconds * DARK
         for worker in self._crew.living[stays:]:
             self._stage.judge.counts["killed"] += 1
             self._crew.leave(worker)
@@ -119,7 +124,7 @@ class Faults:
         stage.judge.counts["paused"] += 1
         stage.directly(lambda: stage.groups.pause(group, by="rehearsal"))
         stage.judge.paused(group)
-        stage.agenda.after(self._chance.uniform(*PAUSED), partial(self._resume, group))
+        stage.agenda.after(self._chance.uniform(0, stage.plan.seconds * PAUSED), partial(self._resume, group))
 
     def _resume(self, group: str) -> None:
         stage = self._stage

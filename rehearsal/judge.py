@@ -57,12 +57,13 @@ class Judge:
         self._lines: dict[str, Line] = {}
         self._fences: dict[str, int] = {}
         self._leases: dict[str, int] = {}
+        self._lapsed: dict[str, int] = {}
         self._starts: dict[str, deque[int]] = {}
         self._paused: set[str] = set()
         self._blocked: dict[str, int] = {}
         self._lingers: dict[str, int] = {}
         self._recent: deque[str] = deque(maxlen=1_000)
-        self._swept = self._sweeping = self.ms = 0
+        self._swept = self._sweeping = self._changed = self.ms = 0
 
     # -- sending -----------------------------------------------------------
 
@@ -121,6 +122,8 @@ class Judge:
 
     def leased(self, owner: str) -> None:
         """Note that the lease of a worker lasts from now on."""
+        if self._leases.get(owner, self.ms + 1) <= self.ms:
+            self._lapsed[owner] = self.ms  # what it ran may have been taken back meanwhile
         self._leases[owner] = self.ms + self._ttl
 
     def left(self, owner: str) -> None:
@@ -165,6 +168,7 @@ class Judge:
         if holder is not None and (holder.fence, holder.owner) == (fence, owner):
             return  # the answer to a repeated call
         self.counts["starts"] += 1
+        self._changed = self.ms
         if leases or owner not in self._leases:
             self.leased(owner)
         self._grows(group, id, fence)
@@ -240,6 +244,15 @@ class Judge:
         if holder is not None and holder.fence == fence and not self._over(holder):
             self.breach("refused", group, id, f"its run {holder} is said to be lost")
 
+    def waits(self, patience_ms: int) -> bool:
+        """Return whether something may still happen to the tasks that have not ended.
+
+        Args:
+            patience_ms: Time within which something happens to a task that is due, unless it is lost.
+        """
+        last = max([self._changed, *(task.due for task in self.alive.values())])
+        return bool(self.alive) and self.ms - last < patience_ms
+
     def unfinished(self) -> None:
         """Name each task that has not ended, as lost."""
         for task in self.alive.values():
@@ -256,7 +269,8 @@ class Judge:
         return line.running.get(id) if line is not None else None
 
     def _over(self, holder: Holder) -> bool:
-        return holder.given_up or self._leases.get(holder.owner, 0) <= self.ms
+        lapsed = self._leases.get(holder.owner, 0) <= self.ms or self._lapsed.get(holder.owner, 0) > holder.since
+        return lapsed or holder.given_up
 
     def _end(self, task: Known) -> None:
         line = self._lines[task.group]

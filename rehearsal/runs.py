@@ -17,10 +17,10 @@ RETRIED, REJOINED, DEAD, BLOCKED = 0.02, 0.005, 0.003, 0.001
 POISON, FORGOTTEN = 0.00002, 0.0002
 #: Runs of a task whose worker was lost, at most: the package's own default.
 MOST_LOST = 3
-#: Seconds of work: the median of a cold group's tasks, and how far they spread. Hot groups have short tasks.
-SECONDS, SPREAD, LONGEST = 15.0, 1.2, 1800.0
-#: From this group on they are not shortened.
-COLD = 2_000
+#: The spread of the seconds of work, and the longest task by the median.
+SPREAD, LONGEST = 1.2, 120
+#: Share of the groups that are hot: their tasks are the shorter, the hotter they are.
+HOT = 0.02
 
 
 @dataclass
@@ -109,8 +109,8 @@ class Runs:
         if stage.faulty and self._chance.random() < FORGOTTEN:
             run.worker.after(0.01, partial(self._forget, run))
             return
-        seconds = min(self._chance.lognormvariate(0, SPREAD) * SECONDS, LONGEST) * min((number + 5) / COLD, 1.0)
-        run.worker.after(seconds + 0.002, partial(self._end, run))
+        seconds = stage.plan.work * min(self._chance.lognormvariate(0, SPREAD), LONGEST)
+        run.worker.after(0.002 + seconds * min((number + 5) / (stage.plan.groups * HOT), 1.0), partial(self._end, run))
 
     def _forget(self, run: Run) -> None:
         """Lose a run between two parts of its worker, which lives on."""
@@ -158,7 +158,8 @@ class Runs:
         elif first:
             blocks = call.failure.lasts if call.failure is not None and done.blocked else 0
             lingers = blocks + 60_000 if blocks else 0
-            judge.ended(run.id, run.group, run.ticket.fence, accepted, call.extends, lingers, blocks)
+            extends = call.extends and call.failure is None
+            judge.ended(run.id, run.group, run.ticket.fence, accepted, extends, lingers, blocks)
         if done.taken:
             ticket = ticket_of(done.taken)
             judge.started(ticket.id, str(ticket.group), done.fence, run.worker.owner, call.extends)
