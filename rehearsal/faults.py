@@ -12,9 +12,8 @@ from rehearsal.stage import LISTS, Stage
 BACK = (0.05, 1.5)
 #: Leases that a stall lasts: some end in time, some do not.
 STALL = (0.2, 3.0)
-#: Pauses of groups in 24 hours, where each worker is killed once in that time; and the longest pause, as a share of the
-#: day.
-PAUSES, PAUSED = 400, 1 / 24
+#: Tasks that are sent for each pause of a group; and the longest pause, as a share of the day.
+PAUSES, PAUSED = 100, 1 / 24
 #: When nearly all workers die at once, and for how long, as shares of the day; and how many of them stay.
 DISASTER, DARK, STAYS = 0.55, 1 / 48, 0.005
 #: When the clock of Redis jumps, and how many leases ahead.
@@ -36,7 +35,7 @@ class Faults:
         plan = stage.plan
         for do in (self._kill_one, self._stall, self._restart_one):
             self._every(86_400 / max(plan.workers * plan.deaths, 1e-9), do)
-        self._every(86_400 / PAUSES / max(plan.deaths, 1e-9), self._pause)
+        self._every(PAUSES / plan.rate, self._pause)
         stage.agenda.after(plan.seconds * DISASTER, self._disaster)
         stage.agenda.after(plan.seconds * JUMP, self._jump)
         stage.agenda.after(plan.seconds * DEPLOY, self._deploy)

@@ -1,4 +1,4 @@
-"""A short day on the real scripts, with failures; and days on scripts with a planted fault, which the judge must name."""
+"""A short day on the real scripts, with failures; and days on scripts with a planted fault, which the judge names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from rehearsal.plan import Plan
 
 #: Three minutes: each worker dies about twice, and stalls and restarts as often.
 SHORT = Plan(
-    workers=8, slots=2, groups=40, hours=0.05, rate=3, work=0.5, lease=10, deaths=960, lost=0.02, tickets=0.01, samples=2
+    workers=8,
+    slots=2,
+    groups=40,
+    hours=0.05,
+    rate=3,
+    work=0.5,
+    lease=10,
+    deaths=960,
+    lost=0.02,
+    tickets=0.01,
+    samples=2,
 )
 
 #: The rules that a fault breaks, the script with the fault, and its text without and with it.
