@@ -8,7 +8,8 @@ those whose answers the virtual processes never got.
 * **overlap**: of a group only so many runs are begun at once as it may have. A run counts until its end is accepted; it
   is replaced by another run of its task only when its worker has given it back, or the lease of the worker is over.
 * **fence**: it grows with each start of a group.
-* **early**: nothing starts before its ETA, the end of its countdown, of a block or of a pause, nor beyond the rate.
+* **early**: nothing starts before its ETA, the end of its countdown, of a block or of a pause, nor beyond the rate. Of a
+  group with several tasks at once, those that are out when it is blocked go on: one ticket at most.
 * **ended**: no task starts or ends once it has ended; a duplicate is parked only then.
 * **refused**: the end of a run is refused if and only if the run was replaced; a run is said to be lost only then.
 * **lost**: at the end, a task that has not ended.
@@ -61,6 +62,7 @@ class Judge:
         self._starts: dict[str, deque[int]] = {}
         self._paused: set[str] = set()
         self._blocked: dict[str, int] = {}
+        self._beside: dict[str, int] = {}
         self._lingers: dict[str, int] = {}
         self._recent: deque[str] = deque(maxlen=1_000)
         self._swept = self._sweeping = self._changed = self.ms = 0
@@ -214,6 +216,7 @@ class Judge:
             self._lingers[id] = self.ms + lingers
             if blocks:
                 self._blocked[group] = self.ms + blocks
+                self._beside.pop(group, None)
             self._end(self.alive[id])
 
     def retried(self, id: str, group: str, fence: int, accepted: bool, extends: bool, due: int, rejoins: bool) -> None:
@@ -309,8 +312,14 @@ class Judge:
             self.breach("early", task.group, task.id, f"it starts {task.due - self.ms} ms before it is due")
         if task.group in self._paused:
             self.breach("early", task.group, task.id, "it starts in a paused group")
-        if together == 1 and self._blocked.get(task.group, 0) > self.ms:
+        if self._blocked.get(task.group, 0) > self.ms and not (together > 1 and self._was_out(task)):
             self.breach("early", task.group, task.id, "it starts in a blocked group")
+
+    def _was_out(self, task: Known) -> bool:
+        """Return whether a task may have been under way when its group was blocked: one of several at once."""
+        if not task.started:
+            self._beside[task.group] = self._beside.get(task.group, 0) + 1
+        return task.started or self._beside[task.group] == 1
 
     def _within_rate(self, group: str, id: str, limits: Limits) -> None:
         if not limits.starts:

@@ -292,6 +292,17 @@ def test_a_block_halts_the_group_beside_running_ones(world: World) -> None:
     assert world.queued() == [] and world.waiting() == ["d"]
 
 
+def test_a_block_lets_the_ticket_at_the_broker_begin_and_nothing_else(world: World) -> None:
+    for id in "abcd":
+        world.park(id, limits=THREE_AT_ONCE)
+    a = begun(world)
+    world.invite(a, "q")
+    assert world.queued() == ["b"] and world.fail(a, policy="block").blocked
+    world.finish(begun(world), take="lists", lists=world.lists("q"))
+    world.idle_sweeps(5000)
+    assert world.queued() == [] and world.waiting() == ["c", "d"]
+
+
 def test_a_finish_that_finds_only_a_stale_ticket_of_a_group_with_limits(world: World) -> None:
     world.park("a", "A", limits=THREE_AT_ONCE)
     message = world.pop()
