@@ -8,8 +8,8 @@ those whose answers the virtual processes never got.
 * **overlap**: of a group only so many runs are begun at once as it may have. A run counts until its end is accepted; it
   is replaced by another run of its task only when its worker has given it back, or the lease of the worker is over.
 * **fence**: it grows with each start of a group.
-* **early**: nothing starts before its ETA, the end of its countdown, of a block or of a pause, nor beyond the rate. Of a
-  group with several tasks at once, those that are out when it is blocked go on: one ticket at most.
+* **early**: nothing starts before its ETA, the end of its countdown, of a block or of a pause, nor beyond the rate. Of
+  a group with several tasks at once, those that are out when it is blocked go on: one ticket at most.
 * **ended**: no task starts or ends once it has ended; a duplicate is parked only then.
 * **refused**: the end of a run is refused if and only if the run was replaced; a run is said to be lost only then.
 * **lost**: at the end, a task that has not ended.

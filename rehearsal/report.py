@@ -53,7 +53,7 @@ def write(path: Path, plan: Plan, outcome: Outcome, place: dict[str, Any], secon
     """
     said = {
         "plan": asdict(plan),
-        "environment": place,
+        "environment": {name: value for name, value in place.items() if name != "redis"},  # all that INFO says
         "seconds": round(seconds),
         "virtual_hours": round(outcome.seconds / 3600, 2),
         "counts": dict(outcome.judge.counts.most_common()),
