@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 260, 80, 24, 64, 40
 _COLOURS = ("#3b78c3", "#d98e5f", "#5f9e6e")
 _GREY, _BLACK = "#5f6368", "#202124"
-#: Lines across a chart.
+#: Lines across a chart; hours between two marks below it, and marks at most.
 _STEPS = 4
+_HOURS, _MARKS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 6, 12, 24), 10
 
 
 class Curve(NamedTuple):
@@ -32,13 +33,17 @@ class Chart(NamedTuple):
 
 
 CHARTS = (
-    Chart("time", "Time in a call of a script", "µs", (Curve("p99", "p99_us"), Curve("mean", "mean_us"),
-          Curve("p50", "p50_us"))),
+    Chart("time", "Time in a call of a script", "µs", (Curve("mean", "mean_us"), Curve("half of the calls", "p50_us"))),
+    Chart("slowest", "Time in a call, 99 of 100 take no longer", "µs", (Curve("p99", "p99_us"),)),
     Chart("memory", "Memory of the server", "MB", (Curve("used_memory", "memory", 1e-6),)),
     Chart("depth", "At the gate", "", (Curve("tasks", "tasks"), Curve("groups with tasks", "groups"))),
-    Chart("load", "Slots and tickets", "", (Curve("busy slots", "busy"), Curve("tickets in the list", "queued"),
-          Curve("workers", "workers"))),
-)  # fmt: skip
+    Chart(
+        "load",
+        "Slots and tickets",
+        "",
+        (Curve("busy slots", "busy"), Curve("tickets in the list", "queued"), Curve("workers", "workers")),
+    ),
+)
 
 
 def draw(directory: Path, said: dict[str, Any]) -> list[Path]:
@@ -85,8 +90,9 @@ def _chart(chart: Chart, said: dict[str, Any]) -> str:
         y = _HEIGHT - _BOTTOM - step * (_HEIGHT - _TOP - _BOTTOM) / _STEPS
         parts.append(f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}" stroke="#e8eaed"/>')
         parts.append(_text(_LEFT - 8, y + 4, f"{most * step / _STEPS:,.5g}", 11, _GREY, "end"))
-        parts.append(_text(_LEFT + last * step / _STEPS * across, _HEIGHT - 22, f"{last * step / _STEPS:.3g} h", 11,
-                           _GREY, "middle"))  # fmt: skip
+    hours = next(each for each in _HOURS if last / each <= _MARKS or each == _HOURS[-1])
+    for mark in range(int(last / hours) + 1):
+        parts.append(_text(_LEFT + mark * hours * across, _HEIGHT - 22, f"{mark * hours:g} h", 11, _GREY, "middle"))
     for number, (curve, heights) in enumerate(values.items()):
         points = " ".join(
             f"{_LEFT + each['hours'] * across:.1f},{_HEIGHT - _BOTTOM - height * up:.1f}"
