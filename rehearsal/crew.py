@@ -144,7 +144,7 @@ class Worker:
 
 
 class Crew:
-    """All workers, and the list that they take tickets from.
+    """The workers, and the list that they take tickets from.
 
     Args:
         stage: Of the rehearsal.

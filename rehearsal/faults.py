@@ -13,7 +13,7 @@ BACK = (0.05, 1.5)
 #: Leases that a stall lasts: some end in time, some do not.
 STALL = (0.2, 3.0)
 #: Tasks that are sent for each pause of a group; and the longest pause, as a share of the day.
-PAUSES, PAUSED = 100, 1 / 24
+PAUSES, PAUSED = 432, 1 / 24
 #: When nearly all workers die at once, and for how long, as shares of the day; and how many of them stay.
 DISASTER, DARK, STAYS = 0.55, 1 / 48, 0.005
 #: When the clock of Redis jumps, and how many leases ahead.
@@ -23,7 +23,7 @@ DEPLOY, WITHIN = 0.75, 0.05
 
 
 class Faults:
-    """All faults.
+    """The faults of the day.
 
     Args:
         stage: Of the rehearsal.

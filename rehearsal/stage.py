@@ -33,7 +33,7 @@ _BODY = json.dumps([["a text of a customer, as long as such a text may be " * 3]
 
 
 class Stage:
-    """All that the parts of a rehearsal share.
+    """The stage of a rehearsal, which its parts share.
 
     Args:
         plan: Of the day.

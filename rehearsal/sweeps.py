@@ -22,7 +22,7 @@ SHORTEST = 0.05
 
 
 class Sweeps:
-    """All sweeps.
+    """The sweeps of the crew.
 
     Args:
         stage: Of the rehearsal.

@@ -60,7 +60,7 @@ def limits_text(group: str) -> str:
 
 
 class Traffic:
-    """All producers.
+    """The producers of the day.
 
     Args:
         stage: Of the rehearsal.
