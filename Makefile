@@ -114,6 +114,10 @@ dist: venv ## Build wheel and source distribution into dist/, and check them as 
 bench: venv ## Measure against plain Celery
 	$(BIN)/python -m benchmarks
 
+.PHONY: rehearsal
+rehearsal: venv ## A day of traffic on the real scripts in virtual time (REHEARSAL='--hours 1 --workers 50')
+	$(BIN)/python -m rehearsal $(REHEARSAL)
+
 clean: ## Remove the environment, caches and build results
 	rm -rf $(VENV) .nox build dist demo-logs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache tests/compatibility/celery_suite/.cache .coverage .coverage.* htmlcov

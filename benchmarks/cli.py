@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say, show = _display()
     began = time.monotonic()
     with Bench() as bench:
-        place = environment.describe(bench)
+        place = environment.describe(bench.server, bench.client)
         say(environment.in_a_line(place))
         found = sessions.run(bench, chosen, options.repeats, say)
     lines = [report.judge(row, found) for row in chosen]

@@ -9,13 +9,15 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from benchmarks.bench import Bench
+import redis
+
 from benchmarks.processes import ROOT
+from celery_groupfifo.testing.embedded import Server
 
 _PACKAGES = ("celery-groupfifo", "celery", "kombu", "billiard", "redis", "hiredis", "gevent", "amqp", "dramatiq")
 
 
-def describe(bench: Bench) -> dict[str, Any]:
+def describe(server: Server, client: redis.Redis) -> dict[str, Any]:
     """Return versions, machine, server, and the load of the machine at the start."""
     return {
         "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -26,8 +28,8 @@ def describe(bench: Bench) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "load": list(os.getloadavg()),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "server": bench.server.description.partition(" on ")[0],
-        "redis": bench.client.info("server"),
+        "server": server.description.partition(" on ")[0],
+        "redis": client.info("server"),
     }
 
 

@@ -18,6 +18,7 @@ from benchmarks.scenarios.latency import PickUp
 from benchmarks.scenarios.light import Light
 from benchmarks.scenarios.look import Look
 from benchmarks.scenarios.memory import Memory
+from benchmarks.scenarios.nodes import Nodes
 from benchmarks.scenarios.replicas import Replicas
 from benchmarks.scenarios.scripts import Depth, Scripts
 from benchmarks.scenarios.sending import Sending
@@ -61,7 +62,7 @@ def rows(full: bool) -> list[Row]:
         full: True: with the rows that take long, and larger backlogs.
     """
     found = [*_noop(full), *_pools(full), *_hot(full), *_working(full), *_two_workers(full), *_mixed(full)]
-    found += [*_calls(full), *_redis(full), *_look(full), *_fair(full), *_brokers(full)]
+    found += [*_calls(full), *_redis(full), *_nodes(), *_look(full), *_fair(full), *_brokers(full)]
     return [row for row in found if full or not row.full]
 
 
@@ -228,6 +229,20 @@ def _redis(full: bool) -> list[Row]:
         script_row("scripts-deep", deep, "deep", "one"),
         Row("memory", "memory per parked task", memory, "bytes", "bytes", at_most(1.35), "1.1x"),
     ]  # fmt: skip
+
+
+def _nodes() -> list[Row]:
+    scenario = Nodes(6_000)
+    task, cluster = "park + hand-off: CPU of Redis", "the same on a cluster of {}"
+
+    def row(name: str, title: str, arm: str, reference: str | None, goal: Goal) -> Row:
+        return Row(name, title, scenario, "cpu_us", "µs/task", goal, reference=reference, arm=arm, full=True, best=True)
+
+    return [
+        row("nodes-alone", task, "alone", None, value_at_most(200, "µs")),
+        row("nodes-one", cluster.format("one node"), "one node", "alone", at_most(1.3)),
+        row("nodes-three", cluster.format("three nodes, all of them"), "three nodes", "one node", at_most(1.3)),
+    ]
 
 
 def _look(full: bool) -> list[Row]:

@@ -77,6 +77,7 @@ EXCEPTIONS = {
         "gate/brokers/test_publisher.py",
         "gate/groups/test_size.py",
         "gate/scripts/test_exploration.py",
+        "gate/scripts/test_rehearsal.py",
         "gate/servers/test_cluster.py",
         "gate/servers/test_replicas.py",
         "gate/servers/test_sentinel.py",

@@ -38,7 +38,7 @@ local function begin_next(key, arg, count, owner, call, own)
       dropped = dropped + 1
     end
   end
-  return taken, message, begun, of, g
+  return taken, message, begun, of, of and g -- not that of a stale ticket
 end
 
 -- Returns message and fence of what an earlier run of this call has taken, while it runs; else '' and 0.

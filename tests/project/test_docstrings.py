@@ -12,7 +12,9 @@ import celery_groupfifo
 
 PACKAGE = Path(celery_groupfifo.__file__).parent
 ROOT = PACKAGE.parent
-FILES = sorted(path for name in (PACKAGE.name, "demo", "benchmarks") for path in (ROOT / name).rglob("*.py"))
+FILES = sorted(
+    path for name in (PACKAGE.name, "demo", "benchmarks", "rehearsal") for path in (ROOT / name).rglob("*.py")
+)
 #: Openings that ask or generalize, where a noun or a verb is to name the thing.
 VAGUE = frozenset(
     ("What", "Whether", "Where", "Which", "Who", "Whom", "Whose", "How", "When", "Those", "All", "Everything")

@@ -1979,7 +1979,7 @@ if take == 'lists' then
         dropped = dropped + 1
       end
     end
-    begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51 = taken, message, begun, of, g
+    begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51 = taken, message, begun, of, of and g
   end
   taken, message, begun, of, other = begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51
 end

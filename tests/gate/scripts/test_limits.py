@@ -13,7 +13,7 @@ from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.windows import Rate
-from tests.support.world import World
+from tests.support.world import World, ticket_of
 
 TWO_A_SECOND = Limits(Rate(2, 1000)).text()
 THREE_AT_ONCE = Limits(concurrency=3).text()
@@ -290,6 +290,28 @@ def test_a_block_halts_the_group_beside_running_ones(world: World) -> None:
     assert world.fail(a, policy="block").blocked
     world.finish(b)
     assert world.queued() == [] and world.waiting() == ["d"]
+
+
+def test_a_block_lets_the_ticket_at_the_broker_begin_and_nothing_else(world: World) -> None:
+    for id in "abcd":
+        world.park(id, limits=THREE_AT_ONCE)
+    a = begun(world)
+    world.invite(a, "q")
+    assert world.queued() == ["b"] and world.fail(a, policy="block").blocked
+    world.finish(begun(world), take="lists", lists=world.lists("q"))
+    world.idle_sweeps(5000)
+    assert world.queued() == [] and world.waiting() == ["c", "d"]
+
+
+def test_a_finish_that_finds_only_a_stale_ticket_of_a_group_with_limits(world: World) -> None:
+    world.park("a", "A", limits=THREE_AT_ONCE)
+    message = world.pop()
+    assert message is not None and world.begin(ticket_of(message)) is not None
+    b = world.run("b", "B")
+    world.redis.lpush("q", message)
+    done = world.finish(b, "B", take="lists", lists=world.lists("q"))
+    assert (done.stale, done.taken, done.invites) == (False, None, False)
+    assert world.queued() == [] and world.depth("B") == 0
 
 
 def test_lost_ones_come_again_and_nothing_overtakes_them(world: World) -> None:

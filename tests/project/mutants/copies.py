@@ -17,7 +17,7 @@ from tests.support.places import REPOSITORY
 
 PACKAGE = "celery_groupfifo"
 #: What the tests need of the tree.
-PARTS = (PACKAGE, "benchmarks", "docs", "lua", "tests")
+PARTS = (PACKAGE, "benchmarks", "docs", "lua", "rehearsal", "tests")
 SECONDS = 180
 
 

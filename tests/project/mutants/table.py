@@ -30,6 +30,13 @@ class Mutant:
 
 SCRIPTS = (
     Mutant(
+        "the state of a stale ticket's group counts as that of the task taken",
+        "lua/lib/take.lua",
+        "of and g -- not",
+        "g -- not",
+        ("tests/gate/scripts/test_limits.py::test_a_finish_that_finds_only_a_stale_ticket_of_a_group_with_limits",),
+    ),
+    Mutant(
         "what a lost worker ran is never found: a begin notes no lane",
         "lua/begin.lua",
         "  keep_lane(runs, lane, call .. ' ' .. group .. ' ' .. id .. ' -', owner, ttl)\n",

@@ -23,7 +23,7 @@ VERSION = celery_groupfifo.__version__
 TOP = {
     *(".ci", ".github", ".gitignore", ".luacheckrc", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in"),
     *("Makefile", "README.md", "SECURITY.md", "benchmarks", "celery_groupfifo", "celeryconfig.py", "demo", "deploy"),
-    *("docs", "examples", "lua", "mkdocs.yml", "noxfile.py", "pyproject.toml", "setup.cfg", "tests"),
+    *("docs", "examples", "lua", "mkdocs.yml", "noxfile.py", "pyproject.toml", "rehearsal", "setup.cfg", "tests"),
 }
 WRITTEN = {"PKG-INFO", "celery_groupfifo.egg-info"}
 
