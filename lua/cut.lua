@@ -1,4 +1,5 @@
--- cut: cut what does not run off groups, so that it never starts, and read it; many groups in a call. See cancel.lua.
+-- cut: cut what does not run off groups, so that it never starts, and say what was cut off; many groups in a call. The
+-- caller reads the entries by itself, as each text that comes into a script costs it microseconds. See cancel.lua.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] audit    (list)   the actions of operators, newest first
@@ -9,66 +10,52 @@
 -- ARGV[4] bound     (us)     entries parked later are left; 0: nothing is cut off, only read
 -- ARGV[5] claim     (ms)     how long the parts are left to the caller
 -- ARGV[6] limit     (count)  places that are moved or read
--- ARGV[7] most      (bytes)  of entries in the answer; and one entry more
--- ARGV[8-] group, fence, names   of each group; of the part; of entries that wait for an ETA, with blanks between
--- Returns {noted, places, texts, [queue, message]...}: 1 when something was cut off · "<count> <code> <failed>" of each
---         group, and below it "<bytes> <us> <id>" of its entries; the caller calls again with the other groups; see
---         cutting.py for the code; heads that had failed, and are gone · the texts of entries, joined · to publish
+-- ARGV[7-] group, fence, names   of each group; of the part; of entries that wait for an ETA, with blanks between
+-- Returns {noted, places, [queue, message]...}: 1 when something was cut off · "<count> <code> <failed>" of each group,
+--         and below it its first places; the caller calls again with the other groups; see cutting.py for the code;
+--         heads that had failed, and are gone · to publish
 -- Complexity O(limit · log groups)
---@include keys clock write flag entry advance operate freed bell cut part
+--@include keys clock write flag entry advance operate freed bell cut
 local audit, wake = KEYS[10], KEYS[11]
-local bound, claim, limit, most = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local bound, claim, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
-local places, texts, out, done, cut, bytes = {}, {}, {}, 0, 0, 0
-while 8 + 3 * done <= #ARGV and limit > 0 and bytes < most do
-  local group, fence, names = ARGV[8 + 3 * done], ARGV[9 + 3 * done], ARGV[10 + 3 * done]
+local places, out, done, cut = {}, {}, 0, 0
+while 7 + 3 * done <= #ARGV and limit > 0 do
+  local group, fence, names = ARGV[7 + 3 * done], ARGV[8 + 3 * done], ARGV[9 + 3 * done]
   local line, part = KEYS[12 + 2 * done], KEYS[13 + 2 * done]
-  local g, code, failed = open_group(group), 0, 0
-  if has_flag(g, 'k') and bound > 0 then
-    code = 4
-  elseif bound > 0 then
-    local moved, more = cut_line(line, part, g, limit, bound)
-    code = more and 1 or 0
-    if not more then -- the head comes last: otherwise the next entry would go out
+  local g, code, failed, items = open_group(group), 4, 0, {}
+  if bound == 0 or not has_flag(g, 'k') then
+    local moved, more = 0, false
+    if bound > 0 then
+      moved, more = cut_line(line, part, g, limit, bound)
+    end
+    if bound > 0 and not more then -- the head comes last: otherwise the next entry would go out
       local heads, gone = cut_heads(part, group, g, bound)
       local due = cut_scheduled(part, group, g, names, bound)
       cut, failed = cut + heads + gone + due, gone
     end
     cut, limit = cut + moved, limit - (more and moved or 0)
-  end
-  local head, count = #places + 1, 0
-  places[head] = ''
-  if code ~= 4 then
-    local items, _, found = read_part(part, math.max(limit, 1))
-    local read = 0
-    while read < #items and bytes < most do
-      read = read + 1
-      local stands = is_of_place(found[read], items[read])
-      if stands then
-        local text = found[read]
-        count, bytes = count + 1, bytes + #text
-        places[head + count], texts[#texts + 1] = #text .. ' ' .. items[read], text
+    items = redis.call('LRANGE', part, 0, math.max(limit, 1))
+    code = (more or #items > math.max(limit, 1)) and 1 or 0
+    items[math.max(limit, 1) + 1] = nil
+    limit = limit - #items - 1
+    if #items > 0 then
+      if redis.call('ZADD', K.due, K.REST + now_ms() + claim, 'd ' .. group .. ' ' .. fence) == 1 then
+        add_mark(g, 'c')
       end
+    elseif g.aside ~= '0' then
+      code = code + 2
     end
-    limit = limit - read - 1
-    local length = redis.call('LLEN', part)
-    code = (code == 1 or length > read) and 1 or 0
-    if code == 0 and tonumber(g.aside) > count and not has_flag(g, 'k') then
-      code = 2
-    end
-    local member = 'd ' .. group .. ' ' .. fence
-    if length > 0 and redis.call('ZADD', K.due, K.REST + now_ms() + claim, member) == 1 then
-      add_mark(g, 'c')
-    end
-    if bound > 0 then
-      if code == 1 then
-        write_group(group, g)
-      else
-        advance({}, line, group, g, out)
-      end
+    if more then
+      write_group(group, g)
+    elseif bound > 0 then
+      advance({}, line, group, g, out)
     end
   end
-  places[head] = count .. ' ' .. code .. ' ' .. failed
+  places[#places + 1] = #items .. ' ' .. code .. ' ' .. failed
+  for i = 1, #items do
+    places[#places + 1] = items[i]
+  end
   done = done + 1
 end
 if freed then
@@ -78,4 +65,4 @@ local newest = cut > 0 and redis.call('LINDEX', audit, 0) or ''
 if cut > 0 and (tonumber(string.match(newest, '^%d+') or 0) < bound / 1000 or string.sub(newest, 15) ~= ARGV[3]) then
   note(audit, ARGV[3]) -- else it is a repetition of the call that has noted it
 end
-return { cut > 0 and 1 or 0, table.concat(places, '\n'), table.concat(texts), unpack(out) }
+return { cut > 0 and 1 or 0, table.concat(places, '\n'), unpack(out) }

@@ -10,12 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from celery import Celery
 
-from celery_groupfifo.gate.cutting import GROUPS, REFUSED, SCHEDULED, Read, part_of
+from celery_groupfifo.gate.cutting import ASIDE, GROUPS, REFUSED, Read, part_of
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of
 from celery_groupfifo.gate.records import message_of
 from celery_groupfifo.gate.recovery import MOST_BYTES
-from celery_groupfifo.groups import audit
 from celery_groupfifo.groups.action_calls import ActionCalls
 from celery_groupfifo.groups.reader import PLACES, Reader
 from celery_groupfifo.sending.revoke import tell_revoked
@@ -65,8 +64,7 @@ class Purge:
         cutting = _Cutting(self._gate, keys, self._note, bound)
         delayed: set[Quoted] = set()
         for reads in cutting.run((name, ()) for name in names):
-            self._end(teller, reads)
-            delayed |= {read.part.group for read in reads if read.code & SCHEDULED}
+            delayed |= self._end(teller, reads)
             for read in reads:
                 if read.code & REFUSED:
                     self._purge_one_by_one(keys, read.part.group, bound)
@@ -74,16 +72,17 @@ class Purge:
             for reads in cutting.run(page.items()):
                 self._end(teller, reads)
 
-    def _end(self, teller: Teller, reads: Sequence[Read]) -> None:
-        """Tell the result backend of what was cut off, and end it."""
+    def _end(self, teller: Teller, reads: Sequence[Read]) -> set[Quoted]:
+        """Tell the result backend of what was cut off, and end it. Return groups with entries that wait for an ETA."""
         reads = [read for read in reads if not read.code & REFUSED]
-        gone = [one for read in reads for one in read.gone]
-        if gone:
+        cut = [read for read in reads if read.places]
+        if gone := [one for read in cut for one in read.gone]:
             teller.tell(gone)
-        if reads:
-            self._gate.cancel(reads)
+        asides = self._gate.cancel(cut) if cut else []
         for read in reads:
             self._counts[read.part.group] += len(read.gone) + read.failed
+        delayed = {read.part.group for read in reads if read.code & ASIDE}
+        return delayed | {read.part.group for read, aside in zip(cut, asides, strict=True) if aside and not read.again}
 
     def _scheduled(self, keys: Keys, groups: Collection[Quoted]) -> Iterator[dict[Quoted, list[str]]]:
         """Yield the entries of groups that wait for an ETA: only their members of `due` name them, among all groups'."""
@@ -131,7 +130,11 @@ class _Cutting:
 
     def run(self, groups: Iterable[tuple[Quoted, Sequence[str]]]) -> Iterator[list[Read]]:
         """Cut off groups, each with the entries that wait for an ETA; the caller ends what a call has read."""
-        names = [(group, entries[at : at + NAMES]) for group, entries in groups for at in range(0, max(len(entries), 1), NAMES)]
+        names = [
+            (group, entries[at : at + NAMES])
+            for group, entries in groups
+            for at in range(0, max(len(entries), 1), NAMES)
+        ]
         waiting = deque(names)
         while waiting:
             some = _first(waiting)

@@ -18,7 +18,7 @@ from celery.backends.base import DisabledBackend
 from celery.backends.redis import RedisBackend, SentinelBackend
 
 from celery_groupfifo.gate.records import message_of
-from celery_groupfifo.sending.revoke import request_of
+from celery_groupfifo.sending.revoke import read_request
 
 #: Ids that stand in JSON as they are.
 ID = re.compile(r"[\w.:-]+", re.ASCII)
@@ -68,9 +68,7 @@ class Kind:
         reason: That the results give.
     """
 
-    def __init__(
-        self, shape: re.Pattern[bytes], backend: Any, request: Context, told: list[str], reason: str
-    ) -> None:
+    def __init__(self, shape: re.Pattern[bytes], backend: Any, request: Context, told: list[str], reason: str) -> None:
         self.backend = backend
         self._match = shape.fullmatch
         self._request, self._told, self._reason = request, told, reason
@@ -148,9 +146,12 @@ class _Noted:
         return []
 
 
-def kind_of(app: Celery, id: str, text: bytes, reason: str) -> Kind | None:
+def kind_of(app: Celery, text: bytes, reason: str) -> Kind | None:
     """Return the kind of a stored entry; None: its task is told by itself."""
-    request = request_of(message_of(text), id)
+    try:
+        request = read_request(message_of(text))
+    except Exception:  # it may be broken in any way: whoever tells it by itself says so
+        return None
     task = app.tasks.get(request.task) if request.get("task") else None
     backend: Any = task.backend if task is not None else app.backend
     if not request.get("task") or request.chord or not _is_usual(app, backend):

@@ -112,23 +112,32 @@ def mark(app: Celery, task_id: str, raw: bytes, reason: str = "revoked") -> None
 def request_of(raw: bytes, task_id: str) -> Context:
     """Return the request that a worker would make of a parked message."""
     try:
-        payload = loads(raw)
-        headers = dict(payload["headers"])
-        body = Message(
-            body=_body(payload),
-            content_type=payload["content-type"],
-            content_encoding=payload["content-encoding"],
-            headers=headers,
-            accept=[payload["content-type"]],
-        ).decode()
-        args, kwargs, embed = body
-        return Context(cleaned(headers), args=args, kwargs=kwargs, **embed)
+        return read_request(raw)
     except Exception:  # a stored message may be broken in any way, and the others are to be told
         logger.exception(
             "The message of task %s can't be read: its chord and error callbacks do not learn of the revoke.",
             task_id,
         )
         return Context(id=task_id, task=None)
+
+
+def read_request(raw: bytes) -> Context:
+    """Return the request that a worker would make of a parked message.
+
+    Raises:
+        Exception: Nobody can read it.
+    """
+    payload = loads(raw)
+    headers = dict(payload["headers"])
+    body = Message(
+        body=_body(payload),
+        content_type=payload["content-type"],
+        content_encoding=payload["content-encoding"],
+        headers=headers,
+        accept=[payload["content-type"]],
+    ).decode()
+    args, kwargs, embed = body
+    return Context(cleaned(headers), args=args, kwargs=kwargs, **embed)
 
 
 def _body(payload: dict[str, Any]) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from celery import Celery, signals, states
 from celery.backends.redis import RedisBackend
@@ -103,7 +102,7 @@ class Teller:
             if words is not None:
                 return number, words
         if len(self._kinds) < KINDS:
-            kind = kind_of(self._app, id, text, self._reason)
+            kind = kind_of(self._app, text, self._reason)
             words = kind.words(text) if kind is not None else None
             if kind is not None and words is not None:
                 self._kinds.append(kind)

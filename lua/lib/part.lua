@@ -1,18 +1,21 @@
 -- Parts that are cut off lines, see cut.lua and cancel.lua.
---@include keys
+--@include operate
 
--- Returns whether an entry's text is that of a place; so is an unreadable one.
-local function is_of_place(text, item)
-  return text and (string.sub(text, 1, 17) == string.sub(item, 1, 17)
-    or not string.find(text, '^%d+ %S+ %S+ %d+%f[ \n][^\n]*\n'))
-end
-
--- Returns the first places of a part, the names of their entries, and their texts.
-local function read_part(part, limit)
-  local items, ids = redis.call('LRANGE', part, 0, limit - 1), {}
-  for i = 1, #items do
-    ids[i] = string.match(items[i], '^%d+ (.*)$') or ''
+-- Returns how many of a part's first places may go, and the names of their entries: those that were told, and those
+-- whose entries are gone by now. Another process may have ended what this one has told, and an entry may have come back
+-- under its name.
+local function told_of_part(items, told)
+  local known, gone, last = {}, {}, 0
+  for item in string.gmatch(told, '[^\n]+') do
+    known[item] = true
   end
-  local texts = #ids > 0 and redis.call('HMGET', K.entries, unpack(ids)) or {}
-  return items, ids, texts
+  for i = 1, #items do
+    local us, id = string.match(items[i], '^(%d+) (.*)$')
+    local stands = text_in_line(us, id or '')
+    if stands and not known[items[i]] then
+      break
+    end
+    gone[#gone + 1], last = stands and id or nil, i
+  end
+  return last, gone
 end

@@ -147,7 +147,6 @@ class SweptWorld(Swept):
         self.cancelled += [(id, message_of(text)) for id, text in gone]
 
 
-
 class World:
     """One gate, the lists of its broker, and the time.
 

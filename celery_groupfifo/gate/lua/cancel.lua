@@ -7,8 +7,10 @@
 -- KEYS[10-] parts   (list)   of each group the part that is cut off its line, and the line
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] claim     (ms)     how long what is left of the parts is left to the caller
--- ARGV[4-] group, fence, told    of each group; of the part; the first of its places, as the caller saw them, in lines
--- Returns {[queue, message]...} to publish
+-- ARGV[4-] group, fence, seen, told   of each group; of the part; number of its first places that the caller has read;
+--                            those of them that were told, in lines
+-- Returns {aside, [queue, message]...}: of each group 1 where entries are aside that are not in this part, else 0 · to
+--         publish
 -- Complexity O(places · log groups)
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -314,70 +316,81 @@ local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 
-local SLACK = 100 -- places of entries that are gone, on top of those that were told
-local out, removed = {}, 0
-for at = 4, #ARGV, 3 do
-  local group, fence, part, line = ARGV[at], ARGV[at + 1], KEYS[10 + (at - 4) / 3 * 2], KEYS[11 + (at - 4) / 3 * 2]
-  local g, told, many, gone, last = open_group(group), {}, 0, {}, 0
-  for item in string.gmatch(ARGV[at + 2], '[^\n]+') do
-    told[item], many = true, many + 1
-  end
-  local read_part_45, read_part_46, read_part_47
-  do -- read_part(part, many + SLACK)
-    local limit = many + SLACK
-    local items, ids = redis_call('LRANGE', part, 0, limit - 1), {}
-    for i = 1, #items do
-      ids[i] = string.match(items[i], '^%d+ (.*)$') or ''
+local claim, out, removed, asides = tonumber(ARGV[3]), {}, 0, {}
+for at = 4, #ARGV, 4 do
+  local group, fence, seen, told = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local part, line = KEYS[10 + (at - 4) / 2], KEYS[11 + (at - 4) / 2]
+  local g, items = open_group(group), redis_call('LRANGE', part, 0, seen - 1)
+  local last, gone = #items, {}
+  if string.find(g.flags, '[ikv]') or table.concat(items, '\n') ~= told then
+    local told_of_part_47, told_of_part_48
+    do -- told_of_part(items, told)
+      local known, gone, last = {}, {}, 0
+      for item in string.gmatch(told, '[^\n]+') do
+        known[item] = true
+      end
+      for i = 1, #items do
+        local us, id = string.match(items[i], '^(%d+) (.*)$')
+        local text_in_line_46
+        do -- text_in_line(us, id or '')
+          local us, id = us, id or ''
+          local read_entry_16, read_entry_17
+          do -- read_entry(id)
+            local text = redis_call('HGET', K_entries, id)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
+            local entry, corrupt
+            if group then
+              entry = {
+                us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                at = at,
+              }
+            elseif text then
+              corrupt = text
+            end
+            read_entry_16, read_entry_17 = entry, corrupt
+          end
+          local entry, corrupt = read_entry_16, read_entry_17
+          text_in_line_46 = entry and entry.us == us and entry.text or corrupt
+        end
+        local stands = text_in_line_46
+        if stands and not known[items[i]] then
+          break
+        end
+        gone[#gone + 1], last = stands and id or nil, i
+      end
+      told_of_part_47, told_of_part_48 = last, gone
     end
-    local texts = #ids > 0 and redis_call('HMGET', K_entries, unpack(ids)) or {}
-    read_part_45, read_part_46, read_part_47 = items, ids, texts
-  end
-  local items, ids, texts = read_part_45, read_part_46, read_part_47
-  for i = 1, #items do -- another process may have ended what this one has told, and nothing else
-    local is_of_place_44
-    do -- is_of_place(texts[i], items[i])
-      local text, item = texts[i], items[i]
-      is_of_place_44 = text and (string.sub(text, 1, 17) == string.sub(item, 1, 17)
-        or not string.find(text, '^%d+ %S+ %S+ %d+%f[ \n][^\n]*\n'))
-    end
-    local stands = is_of_place_44
-    if stands and not told[items[i]] then
-      break
-    end
-    gone[#gone + 1], last = stands and ids[i] or nil, i
-  end
-  redis_call('LTRIM', part, last, -1)
-  if has_flag(g, 'i') or has_flag(g, 'k') then
+    last, gone = told_of_part_47, told_of_part_48
     for i = 1, #gone do
-      local withdraw_43
+      local withdraw_45
       do -- withdraw(gone[i], group, g)
         local id = gone[i]
         local of, name, at, left = group, id, g, false
         if has_flag(g, 'k') then
-          local is_left_behind_40
+          local is_left_behind_42
           do -- is_left_behind(id)
-            local stands_for_26, stands_for_27
+            local stands_for_28, stands_for_29
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_26, stands_for_27 = of, name
+              stands_for_28, stands_for_29 = of, name
             end
-            local _, name = stands_for_26, stands_for_27
+            local _, name = stands_for_28, stands_for_29
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_40 = name and not said or said == '!'
+            is_left_behind_42 = name and not said or said == '!'
           end
-          left = is_left_behind_40
-          local stands_for_28, stands_for_29
+          left = is_left_behind_42
+          local stands_for_30, stands_for_31
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_28, stands_for_29 = of, name
+            stands_for_30, stands_for_31 = of, name
           end
-          local its, known = stands_for_28, stands_for_29
+          local its, known = stands_for_30, stands_for_31
           if known and not left then
             of, name, at = its, known, open_group(its)
           end
@@ -423,16 +436,16 @@ for at = 4, #ARGV, 3 do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_38
+            local others_of_40
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_38 = others
+              others_of_40 = others
             end
-            local others = others_of_38
+            local others = others_of_40
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -593,20 +606,29 @@ for at = 4, #ARGV, 3 do
             redis_call('HSET', K_begins, 'k ' .. name, '!')
           end
         end
-        withdraw_43 = text or ''
+        withdraw_45 = text or ''
       end
-      local _ = withdraw_43
+      local _ = withdraw_45
     end
-  elseif #gone > 0 then
-    removed = removed + redis_call('HDEL', K_entries, unpack(gone))
+    do -- add_to(g, 'aside', -#gone)
+      local what, number = 'aside', -#gone
+      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+    end
+  elseif #items > 0 then
+    for i = 1, #items do
+      gone[i] = string.sub(items[i], 18)
+    end
+    local count = redis_call('HDEL', K_entries, unpack(gone))
+    removed = removed + count
+    do -- add_to(g, 'aside', -count)
+      local what, number = 'aside', -count
+      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+    end
   end
-  do -- add_to(g, 'aside', -#gone)
-    local what, number = 'aside', -#gone
-    g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-  end
+  redis_call('LTRIM', part, last, -1)
   local member = 'd ' .. group .. ' ' .. fence
   if redis_call('EXISTS', part) == 1 then
-    redis_call('ZADD', K_due, K_REST + now_ms() + ARGV[3], member)
+    redis_call('ZADD', K_due, K_REST + now_ms() + claim, member)
     do -- write_group(group, g)
       local other, other_g = nil, nil
       local state_text_4
@@ -646,14 +668,21 @@ for at = 4, #ARGV, 3 do
         g.flags = g.flags == '' and '-' or g.flags
       end
     end
+    if not has_flag(g, 'c') then
+      do -- drop_mark(g, 'v')
+        local letter = 'v'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    end
     do -- advance({}, line, group, g, out)
       local lists, group = {}, group
-      local take_head_41, take_head_42
+      local take_head_43, take_head_44
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
         if g[1] then
-          local take_follower_36, take_follower_37
+          local take_follower_38, take_follower_39
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -688,20 +717,20 @@ for at = 4, #ARGV, 3 do
                 table.remove(g, 1)
               end
             end
-            take_follower_36, take_follower_37 = head, entry
+            take_follower_38, take_follower_39 = head, entry
           end
-          head, entry = take_follower_36, take_follower_37
+          head, entry = take_follower_38, take_follower_39
         end
         local others = #g
-        local has_room_31
+        local has_room_33
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_31 = room
+          has_room_33 = room
         end
-        local is_free = has_room_31
+        local is_free = has_room_33
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
@@ -724,21 +753,21 @@ for at = 4, #ARGV, 3 do
           entry, corrupt = read_entry_14, read_entry_15
           local stands, left = entry and entry.us == string.sub(item, 1, 16), false
           if stands and has_flag(g, 'k') then
-            local is_left_behind_39
+            local is_left_behind_41
             do -- is_left_behind(id)
-              local stands_for_26, stands_for_27
+              local stands_for_28, stands_for_29
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_26, stands_for_27 = of, name
+                stands_for_28, stands_for_29 = of, name
               end
-              local _, name = stands_for_26, stands_for_27
+              local _, name = stands_for_28, stands_for_29
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_39 = name and not said or said == '!'
+              is_left_behind_41 = name and not said or said == '!'
             end
-            left = is_left_behind_39
+            left = is_left_behind_41
           end
           if left then
             do -- remove_left(id)
@@ -753,9 +782,9 @@ for at = 4, #ARGV, 3 do
           elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_32
+              local may_join_34
               do -- may_join(group, g, entry, others)
-                local limits_of_22
+                local limits_of_24
                 do -- limits_of(group, g, entry)
                   local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -769,12 +798,12 @@ for at = 4, #ARGV, 3 do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_22 = limits
+                  limits_of_24 = limits
                 end
-                local limits = limits_of_22
-                may_join_32 = (limits.together or 1) > others
+                local limits = limits_of_24
+                may_join_34 = (limits.together or 1) > others
               end
-              fits = may_join_32
+              fits = may_join_34
             end
             if not fits then
               redis_call('LPUSH', line, item)
@@ -955,17 +984,17 @@ for at = 4, #ARGV, 3 do
           local depth = depth_of_7
           g.drained = depth <= 0
         end
-        take_head_41, take_head_42 = head, entry
+        take_head_43, take_head_44 = head, entry
       end
-      local head, entry = take_head_41, take_head_42
+      local head, entry = take_head_43, take_head_44
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_33
+            local hold_back_35
             do -- hold_back(group, g, r, entry)
-              local limits_of_23
+              local limits_of_25
               do -- limits_of(group, g, entry)
                 local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -979,9 +1008,9 @@ for at = 4, #ARGV, 3 do
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_23 = limits
+                limits_of_25 = limits
               end
-              local limits = limits_of_23
+              local limits = limits_of_25
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -998,18 +1027,18 @@ for at = 4, #ARGV, 3 do
                 end
               end
               if has_flag(g, 'k') then
-                local await_places_30
+                local await_places_32
                 do -- await_places(r, entry)
-                  local stands_for_24, stands_for_25
+                  local stands_for_26, stands_for_27
                   do -- stands_for(r.id)
                     local id = r.id
                     local of, name
                     if string.find(id, ';k', 1, true) then
                       of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                     end
-                    stands_for_24, stands_for_25 = of, name
+                    stands_for_26, stands_for_27 = of, name
                   end
-                  local of, name = stands_for_24, stands_for_25
+                  local of, name = stands_for_26, stands_for_27
                   local free_at
                   if of then
                     free_at = now_ms() + FAR
@@ -1036,21 +1065,21 @@ for at = 4, #ARGV, 3 do
                     r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   end
-                  await_places_30 = free_at
+                  await_places_32 = free_at
                 end
-                awaits = await_places_30
+                awaits = await_places_32
               end
               if limits.starts and not awaits then
-                local counted_begins_19, counted_begins_20, counted_begins_21
+                local counted_begins_21, counted_begins_22, counted_begins_23
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
+                local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -1094,11 +1123,11 @@ for at = 4, #ARGV, 3 do
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_33 = free_at or awaits
+              hold_back_35 = free_at or awaits
             end
-            held = hold_back_33
+            held = hold_back_35
             if not held then
-              local take_turn_34
+              local take_turn_36
               do -- take_turn(group, g, r, entry)
                 local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                 local waits = false
@@ -1142,9 +1171,9 @@ for at = 4, #ARGV, 3 do
                     end
                   end
                 end
-                take_turn_34 = waits
+                take_turn_36 = waits
               end
-              held = take_turn_34
+              held = take_turn_36
             end
           end
           if held then
@@ -1228,15 +1257,15 @@ for at = 4, #ARGV, 3 do
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_35
+              local compose_37
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_35
+              local message = compose_37
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               if g.flags ~= '-' then
                 do -- count_turn(group, r, entry)
@@ -1270,20 +1299,20 @@ for at = 4, #ARGV, 3 do
               end
             end
           end
-          if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
+          if g.ended and not string.find(g.flags, '[^finoswkv-]') then -- these marks end with the last entry
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_16, counted_begins_17, counted_begins_18
+                local counted_begins_18, counted_begins_19, counted_begins_20
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_16, counted_begins_17, counted_begins_18
+                local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end
@@ -1324,9 +1353,10 @@ for at = 4, #ARGV, 3 do
       end
     end
   end
+  asides[#asides + 1] = g.aside == '0' and '0' or '1'
 end
 if removed > 0 then
   redis_call('HINCRBY', K_stats, 'tasks_removed', removed)
   redis_call('HINCRBY', K_stats, 'tasks_revoked', removed)
 end
-return out
+return { table.concat(asides), unpack(out) }

@@ -1,6 +1,7 @@
 -- Made of lua/cut.lua by `make scripts`: change that file, not this one.
 --
--- cut: cut what does not run off groups, so that it never starts, and read it; many groups in a call. See cancel.lua.
+-- cut: cut what does not run off groups, so that it never starts, and say what was cut off; many groups in a call. The
+-- caller reads the entries by itself, as each text that comes into a script costs it microseconds. See cancel.lua.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] audit    (list)   the actions of operators, newest first
@@ -11,11 +12,10 @@
 -- ARGV[4] bound     (us)     entries parked later are left; 0: nothing is cut off, only read
 -- ARGV[5] claim     (ms)     how long the parts are left to the caller
 -- ARGV[6] limit     (count)  places that are moved or read
--- ARGV[7] most      (bytes)  of entries in the answer; and one entry more
--- ARGV[8-] group, fence, names   of each group; of the part; of entries that wait for an ETA, with blanks between
--- Returns {noted, places, texts, [queue, message]...}: 1 when something was cut off · "<count> <code> <failed>" of each
---         group, and below it "<bytes> <us> <id>" of its entries; the caller calls again with the other groups; see
---         cutting.py for the code; heads that had failed, and are gone · the texts of entries, joined · to publish
+-- ARGV[7-] group, fence, names   of each group; of the part; of entries that wait for an ETA, with blanks between
+-- Returns {noted, places, [queue, message]...}: 1 when something was cut off · "<count> <code> <failed>" of each group,
+--         and below it its first places; the caller calls again with the other groups; see cutting.py for the code;
+--         heads that had failed, and are gone · to publish
 -- Complexity O(limit · log groups)
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -328,64 +328,64 @@ local freed = nil -- tenant with a row whose ticket this call has seen begin, or
 local BELL = 5000 -- ms that a bell waits for a worker
 
 local audit, wake = KEYS[10], KEYS[11]
-local bound, claim, limit, most = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local bound, claim, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
-local places, texts, out, done, cut, bytes = {}, {}, {}, 0, 0, 0
-while 8 + 3 * done <= #ARGV and limit > 0 and bytes < most do
-  local group, fence, names = ARGV[8 + 3 * done], ARGV[9 + 3 * done], ARGV[10 + 3 * done]
+local places, out, done, cut = {}, {}, 0, 0
+while 7 + 3 * done <= #ARGV and limit > 0 do
+  local group, fence, names = ARGV[7 + 3 * done], ARGV[8 + 3 * done], ARGV[9 + 3 * done]
   local line, part = KEYS[12 + 2 * done], KEYS[13 + 2 * done]
-  local g, code, failed = open_group(group), 0, 0
-  if has_flag(g, 'k') and bound > 0 then
-    code = 4
-  elseif bound > 0 then
-    local cut_line_45, cut_line_46
-    do -- cut_line(line, part, g, limit, bound)
-      local length, moved, more = redis_call('LLEN', line), 0, false
-      local late = length > limit and tonumber(string.match(redis_call('LINDEX', line, -1), '^%d+') or 0) > bound
-      for _, item in ipairs(length > limit and {} or redis_call('LRANGE', line, 0, -1)) do
-        late = late or tonumber(string.match(item, '^%d+') or 0) > bound
-      end
-      local known = length > 0 and redis_call('EXISTS', part) == 1
-      if length > 0 and not late and not known then
-        redis_call('RENAME', line, part)
-        moved = length - g.empty
-        g.empty = '0'
-        do -- add_to(g, 'aside', moved)
-          local what, number = 'aside', moved
-          g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+  local g, code, failed, items = open_group(group), 4, 0, {}
+  if bound == 0 or not has_flag(g, 'k') then
+    local moved, more = 0, false
+    if bound > 0 then
+      local cut_line_45, cut_line_46
+      do -- cut_line(line, part, g, limit, bound)
+        local length, moved, more = redis_call('LLEN', line), 0, false
+        local late = length > limit and tonumber(string.match(redis_call('LINDEX', line, -1), '^%d+') or 0) > bound
+        for _, item in ipairs(length > limit and {} or redis_call('LRANGE', line, 0, -1)) do
+          late = late or tonumber(string.match(item, '^%d+') or 0) > bound
         end
-        length = 0
-      end
-      for step = 1, length do
-        local item = redis_call('LPOP', line)
-        local us, id = string.match(item, '^(%d+) (.*)$')
-        if us and tonumber(us) > bound then
-          redis_call('LPUSH', line, item)
-          break
-        end
-        if text_in_line(us, id or '') then
-          redis_call('RPUSH', part, item)
-          do -- add_to(g, 'aside', 1)
-            local what, number = 'aside', 1
+        local known = length > 0 and redis_call('EXISTS', part) == 1
+        if length > 0 and not late and not known then
+          redis_call('RENAME', line, part)
+          moved = length - g.empty
+          g.empty = '0'
+          do -- add_to(g, 'aside', moved)
+            local what, number = 'aside', moved
             g[what] = string.format('%.0f', math.max(g[what] + number, 0))
           end
-          moved = moved + 1
-        else
-          do -- add_to(g, 'empty', -1)
-            local what, number = 'empty', -1
-            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+          length = 0
+        end
+        for step = 1, length do
+          local item = redis_call('LPOP', line)
+          local us, id = string.match(item, '^(%d+) (.*)$')
+          if us and tonumber(us) > bound then
+            redis_call('LPUSH', line, item)
+            break
+          end
+          if text_in_line(us, id or '') then
+            redis_call('RPUSH', part, item)
+            do -- add_to(g, 'aside', 1)
+              local what, number = 'aside', 1
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+            moved = moved + 1
+          else
+            do -- add_to(g, 'empty', -1)
+              local what, number = 'empty', -1
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+          end
+          if step == limit and step < length then
+            more = true
+            break
           end
         end
-        if step == limit and step < length then
-          more = true
-          break
-        end
+        cut_line_45, cut_line_46 = moved, more
       end
-      cut_line_45, cut_line_46 = moved, more
+      moved, more = cut_line_45, cut_line_46
     end
-    local moved, more = cut_line_45, cut_line_46
-    code = more and 1 or 0
-    if not more then -- the head comes last: otherwise the next entry would go out
+    if bound > 0 and not more then -- the head comes last: otherwise the next entry would go out
       local cut_heads_47, cut_heads_48
       do -- cut_heads(part, group, g, bound)
         local heads, failed = 0, 0
@@ -704,372 +704,131 @@ while 8 + 3 * done <= #ARGV and limit > 0 and bytes < most do
       cut, failed = cut + heads + gone + due, gone
     end
     cut, limit = cut + moved, limit - (more and moved or 0)
-  end
-  local head, count = #places + 1, 0
-  places[head] = ''
-  if code ~= 4 then
-    local read_part_51, read_part_52, read_part_53
-    do -- read_part(part, math.max(limit, 1))
-      local limit = math.max(limit, 1)
-      local items, ids = redis_call('LRANGE', part, 0, limit - 1), {}
-      for i = 1, #items do
-        ids[i] = string.match(items[i], '^%d+ (.*)$') or ''
+    items = redis_call('LRANGE', part, 0, math.max(limit, 1))
+    code = (more or #items > math.max(limit, 1)) and 1 or 0
+    items[math.max(limit, 1) + 1] = nil
+    limit = limit - #items - 1
+    if #items > 0 then
+      if redis_call('ZADD', K_due, K_REST + now_ms() + claim, 'd ' .. group .. ' ' .. fence) == 1 then
+        do -- add_mark(g, 'c')
+          local letter = 'c'
+          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+        end
       end
-      local texts = #ids > 0 and redis_call('HMGET', K_entries, unpack(ids)) or {}
-      read_part_51, read_part_52, read_part_53 = items, ids, texts
+    elseif g.aside ~= '0' then
+      code = code + 2
     end
-    local items, _, found = read_part_51, read_part_52, read_part_53
-    local read = 0
-    while read < #items and bytes < most do
-      read = read + 1
-      local is_of_place_50
-      do -- is_of_place(found[read], items[read])
-        local text, item = found[read], items[read]
-        is_of_place_50 = text and (string.sub(text, 1, 17) == string.sub(item, 1, 17)
-          or not string.find(text, '^%d+ %S+ %S+ %d+%f[ \n][^\n]*\n'))
-      end
-      local stands = is_of_place_50
-      if stands then
-        local text = found[read]
-        count, bytes = count + 1, bytes + #text
-        places[head + count], texts[#texts + 1] = #text .. ' ' .. items[read], text
-      end
-    end
-    limit = limit - read - 1
-    local length = redis_call('LLEN', part)
-    code = (code == 1 or length > read) and 1 or 0
-    if code == 0 and tonumber(g.aside) > count and not has_flag(g, 'k') then
-      code = 2
-    end
-    local member = 'd ' .. group .. ' ' .. fence
-    if length > 0 and redis_call('ZADD', K_due, K_REST + now_ms() + claim, member) == 1 then
-      do -- add_mark(g, 'c')
-        local letter = 'c'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-    if bound > 0 then
-      if code == 1 then
-        do -- write_group(group, g)
-          local other, other_g = nil, nil
-          local state_text_4
-          do -- state_text(g)
+    if more then
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_4
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_4 = text
+        end
+        local text = state_text_4
+        if other then
+          local state_text_5
+          do -- state_text(other_g)
+            local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
               local r = g[at]
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local text = state_text_4
-          if other then
-            local state_text_5
-            do -- state_text(other_g)
-              local g = other_g
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_5 = text
-            end
-            local other_text = state_text_5
-            redis_call('HSET', K_groups, group, text, other, other_text)
-          else
-            redis_call('HSET', K_groups, group, text)
-          end
+          local other_text = state_text_5
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
         end
-      else
-        do -- advance({}, line, group, g, out)
-          local lists = {}
-          local take_head_43, take_head_44
-          do -- take_head(line, group, g)
-            local head, entry, corrupt
-            if g[1] then
-              local take_follower_38, take_follower_39
-              do -- take_follower(line, g)
-                local head, entry
-                local free = not has_flag(g, 'p')
-                for _, r in ipairs(g) do
-                  free = free and r.stop == 'f'
-                end
-                while free and g[1] and not head do
-                  local found, corrupt = read_entry(g[1].id)
-                  if found then
-                    head, entry = g[1], found
-                    head.stop = '-'
-                  else
-                    if corrupt then -- it is set aside there, when its turn comes
-                      redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
-                    end
-                    table.remove(g, 1)
-                  end
-                end
-                take_follower_38, take_follower_39 = head, entry
+      end
+    elseif bound > 0 then
+      do -- advance({}, line, group, g, out)
+        local lists = {}
+        local take_head_43, take_head_44
+        do -- take_head(line, group, g)
+          local head, entry, corrupt
+          if g[1] then
+            local take_follower_38, take_follower_39
+            do -- take_follower(line, g)
+              local head, entry
+              local free = not has_flag(g, 'p')
+              for _, r in ipairs(g) do
+                free = free and r.stop == 'f'
               end
-              head, entry = take_follower_38, take_follower_39
-            end
-            local others = #g
-            local has_room_33
-            do -- has_room(g)
-              local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
-              for at = 1, room and #g or 0 do
-                room = room and g[at].state ~= 'w' and g[at].stop == '-'
-              end
-              has_room_33 = room
-            end
-            local is_free = has_room_33
-            is_free = is_free and not head
-            local item = is_free and steps > 0 and redis_call('LPOP', line)
-            while item do
-              local id = string.sub(item, 18)
-              entry, corrupt = read_entry(id)
-              local stands, left = entry and entry.us == string.sub(item, 1, 16), false
-              if stands and has_flag(g, 'k') then
-                local is_left_behind_41
-                do -- is_left_behind(id)
-                  local stands_for_28, stands_for_29
-                  do -- stands_for(id)
-                    local of, name
-                    if string.find(id, ';k', 1, true) then
-                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                    end
-                    stands_for_28, stands_for_29 = of, name
-                  end
-                  local _, name = stands_for_28, stands_for_29
-                  local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-                  is_left_behind_41 = name and not said or said == '!'
-                end
-                left = is_left_behind_41
-              end
-              if left then
-                do -- remove_left(id)
-                  local known = redis_call('HDEL', K_entries, id)
-                  if string.find(id, ';k', 1, true) then
-                    redis_call('HINCRBY', K_stats, 'stand_ins', -known)
-                  else
-                    redis_call('HINCRBY', K_stats, 'tasks_removed', known)
-                    redis_call('HDEL', K_begins, 'k ' .. id)
-                  end
-                end
-              elseif stands then
-                local fits = true
-                if others > 0 then
-                  local may_join_34
-                  do -- may_join(group, g, entry, others)
-                    local limits_of_24
-                    do -- limits_of(group, g, entry)
-                      local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
-                      local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-                      local limits = {}
-                      for _, text in ipairs({ own, set }) do
-                        local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
-                        if starts and starts ~= '0' then
-                          limits.starts, limits.window = tonumber(starts), tonumber(window)
-                        end
-                        if together and together ~= '0' then
-                          limits.together = tonumber(together)
-                        end
-                      end
-                      limits_of_24 = limits
-                    end
-                    local limits = limits_of_24
-                    may_join_34 = (limits.together or 1) > others
-                  end
-                  fits = may_join_34
-                end
-                if not fits then
-                  redis_call('LPUSH', line, item)
+              while free and g[1] and not head do
+                local found, corrupt = read_entry(g[1].id)
+                if found then
+                  head, entry = g[1], found
+                  head.stop = '-'
                 else
-                  local new_record_8
-                  do -- new_record(id, entry.queue)
-                    local queue = entry.queue
-                    new_record_8 = {
-                      state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
-                      call = '-', queue = queue,
-                    }
+                  if corrupt then -- it is set aside there, when its turn comes
+                    redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
                   end
-                  head = new_record_8
-                  g[others + 1] = head
-                end
-                break
-              elseif corrupt then
-                do -- leave_places(id)
-                  local name, by = id, nil
-                  local number = 0
-                  for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
-                    number = number + 1
-                    local id = name .. ';k' .. number
-                    local g = open_group(of)
-                    local r = record_of(g, id)
-                    if r or id == by or not has_flag(g, 'c') then
-                      local known = redis_call('HDEL', K_entries, id)
-                      redis_call('HINCRBY', K_stats, 'stand_ins', -known)
-                      do -- add_to(g, 'empty', not r and id ~= by and known or 0)
-                        local what, number = 'empty', not r and id ~= by and known or 0
-                        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-                      end
-                    end
-                    do -- remove_record(g, id)
-                      for at = #g, 1, -1 do
-                        if g[at].id == id then
-                          table.remove(g, at)
-                        end
-                      end
-                    end
-                    do -- write_group(of, g)
-                      local group, other, other_g = of, nil, nil
-                      local state_text_4
-                      do -- state_text(g)
-                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                        for at = 1, #g do
-                          local r = g[at]
-                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                        end
-                        state_text_4 = text
-                      end
-                      local text = state_text_4
-                      if other then
-                        local state_text_5
-                        do -- state_text(other_g)
-                          local g = other_g
-                          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                          for at = 1, #g do
-                            local r = g[at]
-                            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                          end
-                          state_text_5 = text
-                        end
-                        local other_text = state_text_5
-                        redis_call('HSET', K_groups, group, text, other, other_text)
-                      else
-                        redis_call('HSET', K_groups, group, text)
-                      end
-                    end
-                    do -- look_soon(K_REST, 'a ' .. of)
-                      local score, member = K_REST, 'a ' .. of
-                      redis_call('ZADD', K_due, score + now_ms(), member)
-                      soon = true
-                    end
-                  end
-                  redis_call('HDEL', K_begins, 'k ' .. name)
-                end
-                do -- set_aside(id, group, 'corrupt', corrupt)
-                  local why, text = 'corrupt', corrupt
-                  do -- write_letter(id, group, why, text or '')
-                    local name, text = id, text or ''
-                    local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                    local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-                    redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                      'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-                    if #text > FRONT then
-                      redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
-                    end
-                    do -- append('n ', '', number)
-                      local kind, of = 'n ', ''
-                      local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                      do -- link(kind, of, newest, number)
-                        local older, newer = newest, number
-                        local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                        local before, after = 'oldest' .. of, 'newest' .. of
-                        local following, preceding = newer, older
-                        if rows[1] then
-                          before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                        end
-                        if rows[2] then
-                          after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                        end
-                        redis_call('HSET', K_dead, before, following, after, preceding)
-                      end
-                      do -- link(kind, of, number, '0')
-                        local older, newer = number, '0'
-                        local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                        local before, after = 'oldest' .. of, 'newest' .. of
-                        local following, preceding = newer, older
-                        if rows[1] then
-                          before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                        end
-                        if rows[2] then
-                          after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                        end
-                        redis_call('HSET', K_dead, before, following, after, preceding)
-                      end
-                      redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                    end
-                    do -- append('g ', ' ' .. group, number)
-                      local kind, of = 'g ', ' ' .. group
-                      local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                      do -- link(kind, of, newest, number)
-                        local older, newer = newest, number
-                        local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                        local before, after = 'oldest' .. of, 'newest' .. of
-                        local following, preceding = newer, older
-                        if rows[1] then
-                          before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                        end
-                        if rows[2] then
-                          after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                        end
-                        redis_call('HSET', K_dead, before, following, after, preceding)
-                      end
-                      do -- link(kind, of, number, '0')
-                        local older, newer = number, '0'
-                        local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                        local before, after = 'oldest' .. of, 'newest' .. of
-                        local following, preceding = newer, older
-                        if rows[1] then
-                          before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                        end
-                        if rows[2] then
-                          after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                        end
-                        redis_call('HSET', K_dead, before, following, after, preceding)
-                      end
-                      redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                    end
-                    redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-                  end
-                  if redis_call('HDEL', K_entries, id) == 1 then
-                    redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
-                  end
-                end
-              else -- it was revoked: its place is empty
-                do -- add_to(g, 'empty', -1)
-                  local what, number = 'empty', -1
-                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  table.remove(g, 1)
                 end
               end
-              steps = steps - 1
-              item = steps > 0 and redis_call('LPOP', line)
+              take_follower_38, take_follower_39 = head, entry
             end
-            if is_free and steps == 0 and not head then
-              redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
-            end
-            g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-            g.drained = not head and has_flag(g, 'd')
-            if g.drained then
-              local depth_of_9
-              do -- depth_of(line, g)
-                depth_of_9 = redis_call('LLEN', line) - g.empty + g.aside + #g
-              end
-              local depth = depth_of_9
-              g.drained = depth <= 0
-            end
-            take_head_43, take_head_44 = head, entry
+            head, entry = take_follower_38, take_follower_39
           end
-          local head, entry = take_head_43, take_head_44
-          if head then
-            do -- release(lists, group, g, head, entry, out)
-              local r = head
-              local held
-              if entry.limits ~= '' or g.flags ~= '-' then
-                local hold_back_35
-                do -- hold_back(group, g, r, entry)
-                  local limits_of_25
+          local others = #g
+          local has_room_33
+          do -- has_room(g)
+            local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
+            for at = 1, room and #g or 0 do
+              room = room and g[at].state ~= 'w' and g[at].stop == '-'
+            end
+            has_room_33 = room
+          end
+          local is_free = has_room_33
+          is_free = is_free and not head
+          local item = is_free and steps > 0 and redis_call('LPOP', line)
+          while item do
+            local id = string.sub(item, 18)
+            entry, corrupt = read_entry(id)
+            local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+            if stands and has_flag(g, 'k') then
+              local is_left_behind_41
+              do -- is_left_behind(id)
+                local stands_for_28, stands_for_29
+                do -- stands_for(id)
+                  local of, name
+                  if string.find(id, ';k', 1, true) then
+                    of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                  end
+                  stands_for_28, stands_for_29 = of, name
+                end
+                local _, name = stands_for_28, stands_for_29
+                local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+                is_left_behind_41 = name and not said or said == '!'
+              end
+              left = is_left_behind_41
+            end
+            if left then
+              do -- remove_left(id)
+                local known = redis_call('HDEL', K_entries, id)
+                if string.find(id, ';k', 1, true) then
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                else
+                  redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                  redis_call('HDEL', K_begins, 'k ' .. id)
+                end
+              end
+            elseif stands then
+              local fits = true
+              if others > 0 then
+                local may_join_34
+                do -- may_join(group, g, entry, others)
+                  local limits_of_24
                   do -- limits_of(group, g, entry)
                     local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1083,226 +842,54 @@ while 8 + 3 * done <= #ARGV and limit > 0 and bytes < most do
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_25 = limits
+                    limits_of_24 = limits
                   end
-                  local limits = limits_of_25
-                  local free_at, awaits
-                  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-                    if has_flag(g, 'n') then
-                      do -- drop_mark(g, 'n')
-                        local letter = 'n'
-                        g.flags = string.gsub(g.flags, letter, '', 1)
-                        g.flags = g.flags == '' and '-' or g.flags
-                      end
-                    else
-                      do -- add_mark(g, 'n')
-                        local letter = 'n'
-                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-                      end
-                    end
-                  end
-                  if has_flag(g, 'k') then
-                    local await_places_32
-                    do -- await_places(r, entry)
-                      local stands_for_26, stands_for_27
-                      do -- stands_for(r.id)
-                        local id = r.id
-                        local of, name
-                        if string.find(id, ';k', 1, true) then
-                          of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                        end
-                        stands_for_26, stands_for_27 = of, name
-                      end
-                      local of, name = stands_for_26, stands_for_27
-                      local free_at
-                      if of then
-                        free_at = now_ms() + FAR
-                        local other = record_of(open_group(of), name)
-                        if other and other.state == 'h' and other.stop == 's' then
-                          do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                            local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                            redis_call('ZADD', K_due, score + now_ms(), member)
-                            soon = true
-                          end
-                        end
-                      else
-                        local number = 0
-                        for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                          number = number + 1
-                          local place = r.id .. ';k' .. number
-                          local there = record_of(open_group(each), place)
-                          if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                            free_at = now_ms() + FAR
-                          end
-                        end
-                      end
-                      if free_at then
-                        r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                        r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                      end
-                      await_places_32 = free_at
-                    end
-                    awaits = await_places_32
-                  end
-                  if limits.starts and not awaits then
-                    local counted_begins_21, counted_begins_22, counted_begins_23
-                    do -- counted_begins(group)
-                      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-                      local begins = {}
-                      for ms in string.gmatch(times or '', '%d+') do
-                        begins[#begins + 1] = tonumber(ms)
-                      end
-                      counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
-                    end
-                    local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
-                    if not has_flag(g, 's') then
-                      do -- add_mark(g, 's')
-                        local letter = 's'
-                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-                      end
-                    end
-                    if limits.starts > starts or limits.window > window then
-                      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-                        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-                        table.sort(begins)
-                        local text = digits(starts) .. ' ' .. digits(window)
-                        for at = math.max(#begins - starts + 1, 1), #begins do
-                          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-                            text = text .. ' ' .. digits(begins[at])
-                          end
-                        end
-                        redis_call('HSET', K_begins, 's ' .. group, text)
-                      end
-                    end
-                    local within = {}
-                    for _, other in ipairs(g) do -- one that is released may begin at any time
-                      if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
-                        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-                      end
-                    end
-                    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-                      if ms >= now_ms() - limits.window and ms <= now_ms() then
-                        within[#within + 1] = ms
-                      end
-                    end
-                    table.sort(within)
-                    local oldest = within[#within - limits.starts + 1]
-                    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
-                  end
-                  local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-                  if due > now_ms() and not awaits then
-                    free_at = math.max(free_at or 0, due)
-                  end
-                  if free_at then
-                    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-                  end
-                  hold_back_35 = free_at or awaits
+                  local limits = limits_of_24
+                  may_join_34 = (limits.together or 1) > others
                 end
-                held = hold_back_35
-                if not held then
-                  local take_turn_36
-                  do -- take_turn(group, g, r, entry)
-                    local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
-                    local waits = false
-                    if fair then
-                      if not has_flag(g, 'f') then
-                        do -- add_mark(g, 'f')
-                          local letter = 'f'
-                          g.flags = (g.flags == '-' and '' or g.flags) .. letter
-                        end
-                      end
-                      local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
-                      if r.release ~= '' then
-                        local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-                        redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-                      end
-                      local of = entry.queue .. ' ' .. fair
-                      local before = keeps and 0
-                        or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
-                      local out = keeps and 0
-                        or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
-                      waits = not keeps and (before > 0 or out >= tonumber(weight))
-                      if waits then
-                        local draw_number_2
-                        do -- draw_number()
-                          local drawn = K_us_text
-                          local last = redis_call('SET', K_fence, drawn, 'GET')
-                          if last and last >= drawn then -- both have 16 digits
-                            drawn = string.format('%.0f', last + 1)
-                            redis_call('SET', K_fence, drawn)
-                          end
-                          draw_number_2 = drawn
-                        end
-                        local number = draw_number_2
-                        r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
-                        r.owner, r.call, r.fence, r.release = '-', '-', '-', number
-                        redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
-                        if before == 0 then
-                          do -- look_later(of)
-                            redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
-                          end
-                        end
-                      end
-                    end
-                    take_turn_36 = waits
-                  end
-                  held = take_turn_36
-                end
+                fits = may_join_34
               end
-              if held then
-                do -- write_group(group, g)
-                  local other, other_g = nil, nil
-                  local state_text_4
-                  do -- state_text(g)
-                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                    for at = 1, #g do
-                      local r = g[at]
-                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                    end
-                    state_text_4 = text
-                  end
-                  local text = state_text_4
-                  if other then
-                    local state_text_5
-                    do -- state_text(other_g)
-                      local g = other_g
-                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                      for at = 1, #g do
-                        local r = g[at]
-                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                      end
-                      state_text_5 = text
-                    end
-                    local other_text = state_text_5
-                    redis_call('HSET', K_groups, group, text, other, other_text)
-                  else
-                    redis_call('HSET', K_groups, group, text)
-                  end
-                end
+              if not fits then
+                redis_call('LPUSH', line, item)
               else
-                do -- send_out(lists, group, g, r, entry, out)
-                  local drawn, other, other_g = nil, nil, nil
+                local new_record_8
+                do -- new_record(id, entry.queue)
                   local queue = entry.queue
-                  if not drawn then
-                    local draw_number_3
-                    do -- draw_number()
-                      local drawn = K_us_text
-                      local last = redis_call('SET', K_fence, drawn, 'GET')
-                      if last and last >= drawn then -- both have 16 digits
-                        drawn = string.format('%.0f', last + 1)
-                        redis_call('SET', K_fence, drawn)
-                      end
-                      draw_number_3 = drawn
+                  new_record_8 = {
+                    state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+                    call = '-', queue = queue,
+                  }
+                end
+                head = new_record_8
+                g[others + 1] = head
+              end
+              break
+            elseif corrupt then
+              do -- leave_places(id)
+                local name, by = id, nil
+                local number = 0
+                for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                  number = number + 1
+                  local id = name .. ';k' .. number
+                  local g = open_group(of)
+                  local r = record_of(g, id)
+                  if r or id == by or not has_flag(g, 'c') then
+                    local known = redis_call('HDEL', K_entries, id)
+                    redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                    do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                      local what, number = 'empty', not r and id ~= by and known or 0
+                      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
                     end
-                    drawn = draw_number_3
                   end
-                  r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-                  r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-                  do -- write_group(group, g, other, other_g)
+                  do -- remove_record(g, id)
+                    for at = #g, 1, -1 do
+                      if g[at].id == id then
+                        table.remove(g, at)
+                      end
+                    end
+                  end
+                  do -- write_group(of, g)
+                    local group, other, other_g = of, nil, nil
                     local state_text_4
                     do -- state_text(g)
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1332,68 +919,359 @@ while 8 + 3 * done <= #ARGV and limit > 0 and bytes < most do
                       redis_call('HSET', K_groups, group, text)
                     end
                   end
-                  local compose_37
-                  do -- compose(r.id, entry, drawn, r.lost)
-                    local id, lost = r.id, r.lost
-                    local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-                    local cut = entry.at + entry.cut
-                    compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                      .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-                  end
-                  local message = compose_37
-                  redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-                  if g.flags ~= '-' then
-                    do -- count_turn(group, r, entry)
-                      local fair = string.match(entry.limits, '^ f%d+/(%S+)')
-                      if fair then
-                        local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-                        redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
-                      end
-                    end
-                  end
-                  local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-                    or redis.pcall('RPUSH', lists[queue], message))
-                  if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-                    error(pushed.err)
-                  elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-                    out[#out + 1] = queue
-                    out[#out + 1] = message
+                  do -- look_soon(K_REST, 'a ' .. of)
+                    local score, member = K_REST, 'a ' .. of
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
                   end
                 end
+                redis_call('HDEL', K_begins, 'k ' .. name)
+              end
+              do -- set_aside(id, group, 'corrupt', corrupt)
+                local why, text = 'corrupt', corrupt
+                do -- write_letter(id, group, why, text or '')
+                  local name, text = id, text or ''
+                  local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                  local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                  redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                    'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                  if #text > FRONT then
+                    redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                  end
+                  do -- append('n ', '', number)
+                    local kind, of = 'n ', ''
+                    local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                    do -- link(kind, of, newest, number)
+                      local older, newer = newest, number
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    do -- link(kind, of, number, '0')
+                      local older, newer = number, '0'
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                  end
+                  do -- append('g ', ' ' .. group, number)
+                    local kind, of = 'g ', ' ' .. group
+                    local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                    do -- link(kind, of, newest, number)
+                      local older, newer = newest, number
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    do -- link(kind, of, number, '0')
+                      local older, newer = number, '0'
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                  end
+                  redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+                end
+                if redis_call('HDEL', K_entries, id) == 1 then
+                  redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                end
+              end
+            else -- it was revoked: its place is empty
+              do -- add_to(g, 'empty', -1)
+                local what, number = 'empty', -1
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
               end
             end
-          else
-            do -- close_group(group, g)
-              if g.drained then
-                do -- clear_flag(group, g, 'd')
-                  local letter = 'd'
-                  redis_call('HDEL', K_flags, letter .. ' ' .. group)
-                  do -- drop_mark(g, letter)
-                    g.flags = string.gsub(g.flags, letter, '', 1)
-                    g.flags = g.flags == '' and '-' or g.flags
+            steps = steps - 1
+            item = steps > 0 and redis_call('LPOP', line)
+          end
+          if is_free and steps == 0 and not head then
+            redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
+          end
+          g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
+          g.drained = not head and has_flag(g, 'd')
+          if g.drained then
+            local depth_of_9
+            do -- depth_of(line, g)
+              depth_of_9 = redis_call('LLEN', line) - g.empty + g.aside + #g
+            end
+            local depth = depth_of_9
+            g.drained = depth <= 0
+          end
+          take_head_43, take_head_44 = head, entry
+        end
+        local head, entry = take_head_43, take_head_44
+        if head then
+          do -- release(lists, group, g, head, entry, out)
+            local r = head
+            local held
+            if entry.limits ~= '' or g.flags ~= '-' then
+              local hold_back_35
+              do -- hold_back(group, g, r, entry)
+                local limits_of_25
+                do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
+                  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                  local limits = {}
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
+                    if starts and starts ~= '0' then
+                      limits.starts, limits.window = tonumber(starts), tonumber(window)
+                    end
+                    if together and together ~= '0' then
+                      limits.together = tonumber(together)
+                    end
                   end
+                  limits_of_25 = limits
+                end
+                local limits = limits_of_25
+                local free_at, awaits
+                if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                  if has_flag(g, 'n') then
+                    do -- drop_mark(g, 'n')
+                      local letter = 'n'
+                      g.flags = string.gsub(g.flags, letter, '', 1)
+                      g.flags = g.flags == '' and '-' or g.flags
+                    end
+                  else
+                    do -- add_mark(g, 'n')
+                      local letter = 'n'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                end
+                if has_flag(g, 'k') then
+                  local await_places_32
+                  do -- await_places(r, entry)
+                    local stands_for_26, stands_for_27
+                    do -- stands_for(r.id)
+                      local id = r.id
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_26, stands_for_27 = of, name
+                    end
+                    local of, name = stands_for_26, stands_for_27
+                    local free_at
+                    if of then
+                      free_at = now_ms() + FAR
+                      local other = record_of(open_group(of), name)
+                      if other and other.state == 'h' and other.stop == 's' then
+                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                    else
+                      local number = 0
+                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                        number = number + 1
+                        local place = r.id .. ';k' .. number
+                        local there = record_of(open_group(each), place)
+                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                          free_at = now_ms() + FAR
+                        end
+                      end
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    end
+                    await_places_32 = free_at
+                  end
+                  awaits = await_places_32
+                end
+                if limits.starts and not awaits then
+                  local counted_begins_21, counted_begins_22, counted_begins_23
+                  do -- counted_begins(group)
+                    local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                    local begins = {}
+                    for ms in string.gmatch(times or '', '%d+') do
+                      begins[#begins + 1] = tonumber(ms)
+                    end
+                    counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  end
+                  local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+                  if not has_flag(g, 's') then
+                    do -- add_mark(g, 's')
+                      local letter = 's'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  if limits.starts > starts or limits.window > window then
+                    do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                      local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                      table.sort(begins)
+                      local text = digits(starts) .. ' ' .. digits(window)
+                      for at = math.max(#begins - starts + 1, 1), #begins do
+                        if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                          text = text .. ' ' .. digits(begins[at])
+                        end
+                      end
+                      redis_call('HSET', K_begins, 's ' .. group, text)
+                    end
+                  end
+                  local within = {}
+                  for _, other in ipairs(g) do -- one that is released may begin at any time
+                    if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
+                      begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                    end
+                  end
+                  for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                    if ms >= now_ms() - limits.window and ms <= now_ms() then
+                      within[#within + 1] = ms
+                    end
+                  end
+                  table.sort(within)
+                  local oldest = within[#within - limits.starts + 1]
+                  free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+                end
+                local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
+                if due > now_ms() and not awaits then
+                  free_at = math.max(free_at or 0, due)
+                end
+                if free_at then
+                  r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                  r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                end
+                hold_back_35 = free_at or awaits
+              end
+              held = hold_back_35
+              if not held then
+                local take_turn_36
+                do -- take_turn(group, g, r, entry)
+                  local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                  local waits = false
+                  if fair then
+                    if not has_flag(g, 'f') then
+                      do -- add_mark(g, 'f')
+                        local letter = 'f'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                    if r.release ~= '' then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                    end
+                    local of = entry.queue .. ' ' .. fair
+                    local before = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                    local out = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                    waits = not keeps and (before > 0 or out >= tonumber(weight))
+                    if waits then
+                      local draw_number_2
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_2 = drawn
+                      end
+                      local number = draw_number_2
+                      r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                      r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                      redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                      if before == 0 then
+                        do -- look_later(of)
+                          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                        end
+                      end
+                    end
+                  end
+                  take_turn_36 = waits
+                end
+                held = take_turn_36
+              end
+            end
+            if held then
+              do -- write_group(group, g)
+                local other, other_g = nil, nil
+                local state_text_4
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_4 = text
+                end
+                local text = state_text_4
+                if other then
+                  local state_text_5
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local other_text = state_text_5
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
                 end
               end
-              if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
-                redis_call('HDEL', K_groups, group)
-                if has_flag(g, 's') then
-                  do -- forget_begins(group)
-                    local counted_begins_18, counted_begins_19, counted_begins_20
-                    do -- counted_begins(group)
-                      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-                      local begins = {}
-                      for ms in string.gmatch(times or '', '%d+') do
-                        begins[#begins + 1] = tonumber(ms)
-                      end
-                      counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+            else
+              do -- send_out(lists, group, g, r, entry, out)
+                local drawn, other, other_g = nil, nil, nil
+                local queue = entry.queue
+                if not drawn then
+                  local draw_number_3
+                  do -- draw_number()
+                    local drawn = K_us_text
+                    local last = redis_call('SET', K_fence, drawn, 'GET')
+                    if last and last >= drawn then -- both have 16 digits
+                      drawn = string.format('%.0f', last + 1)
+                      redis_call('SET', K_fence, drawn)
                     end
-                    local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
-                    redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
+                    draw_number_3 = drawn
                   end
+                  drawn = draw_number_3
                 end
-              else
-                do -- write_group(group, g)
-                  local other, other_g = nil, nil
+                r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                do -- write_group(group, g, other, other_g)
                   local state_text_4
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1423,6 +1301,96 @@ while 8 + 3 * done <= #ARGV and limit > 0 and bytes < most do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
+                local compose_37
+                do -- compose(r.id, entry, drawn, r.lost)
+                  local id, lost = r.id, r.lost
+                  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                  local cut = entry.at + entry.cut
+                  compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                end
+                local message = compose_37
+                redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                if g.flags ~= '-' then
+                  do -- count_turn(group, r, entry)
+                    local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                    if fair then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                    end
+                  end
+                end
+                local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                  or redis.pcall('RPUSH', lists[queue], message))
+                if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                  error(pushed.err)
+                elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                  out[#out + 1] = queue
+                  out[#out + 1] = message
+                end
+              end
+            end
+          end
+        else
+          do -- close_group(group, g)
+            if g.drained then
+              do -- clear_flag(group, g, 'd')
+                local letter = 'd'
+                redis_call('HDEL', K_flags, letter .. ' ' .. group)
+                do -- drop_mark(g, letter)
+                  g.flags = string.gsub(g.flags, letter, '', 1)
+                  g.flags = g.flags == '' and '-' or g.flags
+                end
+              end
+            end
+            if g.ended and not string.find(g.flags, '[^finoswkv-]') then -- these marks end with the last entry
+              redis_call('HDEL', K_groups, group)
+              if has_flag(g, 's') then
+                do -- forget_begins(group)
+                  local counted_begins_18, counted_begins_19, counted_begins_20
+                  do -- counted_begins(group)
+                    local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                    local begins = {}
+                    for ms in string.gmatch(times or '', '%d+') do
+                      begins[#begins + 1] = tonumber(ms)
+                    end
+                    counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  end
+                  local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
+                  redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
+                end
+              end
+            else
+              do -- write_group(group, g)
+                local other, other_g = nil, nil
+                local state_text_4
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_4 = text
+                end
+                local text = state_text_4
+                if other then
+                  local state_text_5
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local other_text = state_text_5
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
               end
             end
           end
@@ -1430,7 +1398,10 @@ while 8 + 3 * done <= #ARGV and limit > 0 and bytes < most do
       end
     end
   end
-  places[head] = count .. ' ' .. code .. ' ' .. failed
+  places[#places + 1] = #items .. ' ' .. code .. ' ' .. failed
+  for i = 1, #items do
+    places[#places + 1] = items[i]
+  end
   done = done + 1
 end
 if freed then
@@ -1450,4 +1421,4 @@ if cut > 0 and (tonumber(string.match(newest, '^%d+') or 0) < bound / 1000 or st
     end
   end
 end
-return { cut > 0 and 1 or 0, table.concat(places, '\n'), table.concat(texts), unpack(out) }
+return { cut > 0 and 1 or 0, table.concat(places, '\n'), unpack(out) }

@@ -10,6 +10,7 @@ from celery_groupfifo.groups import pace
 from celery_groupfifo.groups import reader as reading
 from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.sending.telling import Teller
 from tests.gate.scripted import recorded
 from tests.support.world import World, make_entry
 
@@ -124,7 +125,7 @@ class Counting(Pace):
 
 def test_looking_is_paced_and_acting_is_not(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "Pace", Counting)
-    monkeypatch.setattr("celery_groupfifo.groups.operate.tell_revoked", lambda *_: None)
+    monkeypatch.setattr(Teller, "tell", lambda *_: None)
     groups, free = Groups(world.app, world.gate), Groups(world.app, world.gate, paced=False)
     park(world, 10)
     looks = [
