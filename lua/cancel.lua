@@ -10,43 +10,48 @@
 -- Returns {aside, [queue, message]...}: of each group 1 where entries are aside that are not in this part, else 0 · to
 --         publish
 -- Complexity O(places · log groups)
---@include keys clock write record flag entry advance withdraw part
+--@include keys clock write record flag entry advance withdraw part plainly
 local claim, out, removed, asides = tonumber(ARGV[3]), {}, 0, {}
+read_states(4, 4)
 for at = 4, #ARGV, 4 do
   local group, fence, seen, told = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
   local part, line = KEYS[10 + (at - 4) / 2], KEYS[11 + (at - 4) / 2]
-  local g, items = open_group(group), redis.call('LRANGE', part, 0, seen - 1)
-  local last, gone = #items, {}
-  if string.find(g.flags, '[ikv]') or table.concat(items, '\n') ~= told then
-    last, gone = told_of_part(items, told)
-    for i = 1, #gone do
-      local _ = withdraw(gone[i], group, g)
+  local g, member = open_group(group), 'd ' .. group .. ' ' .. fence
+  local done = cancel_plainly(line, part, group, g, member, seen, told)
+  if not done then
+    local items = redis.call('LRANGE', part, 0, seen - 1)
+    local last, gone = #items, {}
+    if string.find(g.flags, '[ikv]') or table.concat(items, '\n') ~= told then
+      last, gone = told_of_part(items, told)
+      for i = 1, #gone do
+        local _ = withdraw(gone[i], group, g)
+      end
+      add_to(g, 'aside', -#gone)
+    elseif #items > 0 then
+      for i = 1, #items do
+        gone[i] = string.sub(items[i], 18)
+      end
+      local count = redis.call('HDEL', K.entries, unpack(gone))
+      removed = removed + count
+      add_to(g, 'aside', -count)
     end
-    add_to(g, 'aside', -#gone)
-  elseif #items > 0 then
-    for i = 1, #items do
-      gone[i] = string.sub(items[i], 18)
+    redis.call('LTRIM', part, last, -1)
+    if redis.call('EXISTS', part) == 1 then
+      redis.call('ZADD', K.due, K.REST + now_ms() + claim, member)
+      write_group(group, g)
+    else
+      if redis.call('ZREM', K.due, member) == 1 then
+        drop_mark(g, 'c')
+      end
+      if not has_flag(g, 'c') then
+        drop_mark(g, 'v')
+      end
+      advance({}, line, group, g, out)
     end
-    local count = redis.call('HDEL', K.entries, unpack(gone))
-    removed = removed + count
-    add_to(g, 'aside', -count)
-  end
-  redis.call('LTRIM', part, last, -1)
-  local member = 'd ' .. group .. ' ' .. fence
-  if redis.call('EXISTS', part) == 1 then
-    redis.call('ZADD', K.due, K.REST + now_ms() + claim, member)
-    write_group(group, g)
-  else
-    if redis.call('ZREM', K.due, member) == 1 then
-      drop_mark(g, 'c')
-    end
-    if not has_flag(g, 'c') then
-      drop_mark(g, 'v')
-    end
-    advance({}, line, group, g, out)
   end
   asides[#asides + 1] = g.aside == '0' and '0' or '1'
 end
+write_all()
 if removed > 0 then
   redis.call('HINCRBY', K.stats, 'tasks_removed', removed)
   redis.call('HINCRBY', K.stats, 'tasks_revoked', removed)

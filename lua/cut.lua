@@ -15,16 +15,25 @@
 --         and below it its first places; the caller calls again with the other groups; see cutting.py for the code;
 --         heads that had failed, and are gone · to publish
 -- Complexity O(limit · log groups)
---@include keys clock write flag entry advance operate freed bell cut
+--@include keys clock write flag entry advance operate freed bell cut plainly
 local audit, wake = KEYS[10], KEYS[11]
 local bound, claim, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
-local places, out, done, cut = {}, {}, 0, 0
+local places, out, done, cut, due_at = {}, {}, 0, 0, K.REST + now_ms() + claim
+if bound > 0 then
+  read_states(7, 3)
+end
 while 7 + 3 * done <= #ARGV and limit > 0 do
   local group, fence, names = ARGV[7 + 3 * done], ARGV[8 + 3 * done], ARGV[9 + 3 * done]
   local line, part = KEYS[12 + 2 * done], KEYS[13 + 2 * done]
-  local g, code, failed, items = open_group(group), 4, 0, {}
-  if bound == 0 or not has_flag(g, 'k') then
+  local member = 'd ' .. group .. ' ' .. fence
+  local g, code, failed, items = open_group(group), 4, 0, nil
+  if bound > 0 and names == '' then
+    items = cut_plainly(line, part, group, g, member, bound, limit, due_at)
+  end
+  if items then
+    code, cut, limit = 0, cut + #items, limit - #items - 1
+  elseif bound == 0 or not has_flag(g, 'k') then
     local moved, more = 0, false
     if bound > 0 then
       moved, more = cut_line(line, part, g, limit, bound)
@@ -40,7 +49,7 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
     items[math.max(limit, 1) + 1] = nil
     limit = limit - #items - 1
     if #items > 0 then
-      if redis.call('ZADD', K.due, K.REST + now_ms() + claim, 'd ' .. group .. ' ' .. fence) == 1 then
+      if redis.call('ZADD', K.due, due_at, member) == 1 then
         add_mark(g, 'c')
       end
     elseif g.aside ~= '0' then
@@ -52,12 +61,14 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
       advance({}, line, group, g, out)
     end
   end
+  items = items or {}
   places[#places + 1] = #items .. ' ' .. code .. ' ' .. failed
   for i = 1, #items do
     places[#places + 1] = items[i]
   end
   done = done + 1
 end
+write_all()
 if freed then
   ring(wake)
 end

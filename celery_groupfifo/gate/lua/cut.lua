@@ -74,16 +74,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_7
+  local read_group_8
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_6
+      local group_text_7
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_6 = texts[group]
+        group_text_7 = texts[group]
       end
-      local text = group_text_6
+      local text = group_text_7
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -102,9 +102,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_7 = g
+    read_group_8 = g
   end
-  local g = read_group_7
+  local g = read_group_8
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -326,19 +326,98 @@ local function text_in_line(us, id)
 end
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local BELL = 5000 -- ms that a bell waits for a worker
+local later = { entries = {}, parts = {}, ends = {}, states = {}, due = {}, undue = {}, tickets = {} }
+local function each_later(command, key, list)
+  if #list > 0 then
+    return redis_call(command, key, unpack(list))
+  end
+  return 0
+end
 
 local audit, wake = KEYS[10], KEYS[11]
 local bound, claim, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
-local places, out, done, cut = {}, {}, 0, 0
+local places, out, done, cut, due_at = {}, {}, 0, 0, K_REST + now_ms() + claim
+if bound > 0 then
+  do -- read_states(7, 3)
+    local first, step = 7, 3
+    local names = {}
+    for at = first, #ARGV, step do
+      names[#names + 1] = ARGV[at]
+    end
+    local found = #names > 0 and redis_call('HMGET', K_groups, unpack(names)) or {}
+    for at, name in ipairs(names) do
+      texts[name] = found[at] or ''
+    end
+  end
+end
 while 7 + 3 * done <= #ARGV and limit > 0 do
   local group, fence, names = ARGV[7 + 3 * done], ARGV[8 + 3 * done], ARGV[9 + 3 * done]
   local line, part = KEYS[12 + 2 * done], KEYS[13 + 2 * done]
-  local g, code, failed, items = open_group(group), 4, 0, {}
-  if bound == 0 or not has_flag(g, 'k') then
+  local member = 'd ' .. group .. ' ' .. fence
+  local g, code, failed, items = open_group(group), 4, 0, nil
+  if bound > 0 and names == '' then
+    local cut_plainly_51
+    do -- cut_plainly(line, part, group, g, member, bound, limit, due_at)
+      local r, places = g[1], nil
+      local head = r and r.state == 'w' and read_entry(r.id)
+      if g.flags == '-' and g.aside == '0' and not g[2] and (not r or r.state == 'r' or head) then
+        places = redis_call('LRANGE', line, 0, limit)
+        local late = #places > limit or head and tonumber(head.us) > bound
+        for i = 1, #places do
+          late = late or tonumber(string.match(places[i], '^%d+') or 0) > bound
+        end
+        if late or #places > 0 and redis_call('RENAMENX', line, part) == 0 then
+          places = nil
+        end
+      end
+      if places then
+        g.aside, g.empty = digits(#places - g.empty), '0'
+        if head then
+          later.tickets[#later.tickets + 1] = r.queue .. ' ' .. r.release .. ' ' .. group
+          later.undue[#later.undue + 1] = 'r ' .. group .. ' ' .. r.id
+          table.insert(places, 1, head.us .. ' ' .. r.id)
+          redis_call('LPUSH', part, places[1])
+          g[1] = nil
+          do -- add_to(g, 'aside', 1)
+            local what, number = 'aside', 1
+            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+          end
+        end
+        if #places > 0 then
+          do -- add_mark(g, 'c')
+            local letter = 'c'
+            g.flags = (g.flags == '-' and '' or g.flags) .. letter
+          end
+          later.due[#later.due + 1] = due_at
+          later.due[#later.due + 1] = member
+          do -- write_later(group, g)
+            local state_text_6
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_6 = text
+            end
+            local text = state_text_6
+            later.states[#later.states + 1] = group
+            later.states[#later.states + 1] = text
+          end
+        end
+      end
+      cut_plainly_51 = places
+    end
+    items = cut_plainly_51
+  end
+  if items then
+    code, cut, limit = 0, cut + #items, limit - #items - 1
+  elseif bound == 0 or not has_flag(g, 'k') then
     local moved, more = 0, false
     if bound > 0 then
-      local cut_line_45, cut_line_46
+      local cut_line_46, cut_line_47
       do -- cut_line(line, part, g, limit, bound)
         local length, moved, more = redis_call('LLEN', line), 0, false
         local late = length > limit and tonumber(string.match(redis_call('LINDEX', line, -1), '^%d+') or 0) > bound
@@ -381,12 +460,12 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
             break
           end
         end
-        cut_line_45, cut_line_46 = moved, more
+        cut_line_46, cut_line_47 = moved, more
       end
-      moved, more = cut_line_45, cut_line_46
+      moved, more = cut_line_46, cut_line_47
     end
     if bound > 0 and not more then -- the head comes last: otherwise the next entry would go out
-      local cut_heads_47, cut_heads_48
+      local cut_heads_48, cut_heads_49
       do -- cut_heads(part, group, g, bound)
         local heads, failed = 0, 0
         for at = #g, 1, -1 do
@@ -398,30 +477,30 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                 local id = r.id
                 local of, name, at, left = group, id, g, false
                 if has_flag(g, 'k') then
-                  local is_left_behind_42
+                  local is_left_behind_43
                   do -- is_left_behind(id)
-                    local stands_for_28, stands_for_29
+                    local stands_for_29, stands_for_30
                     do -- stands_for(id)
                       local of, name
                       if string.find(id, ';k', 1, true) then
                         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                       end
-                      stands_for_28, stands_for_29 = of, name
+                      stands_for_29, stands_for_30 = of, name
                     end
-                    local _, name = stands_for_28, stands_for_29
+                    local _, name = stands_for_29, stands_for_30
                     local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-                    is_left_behind_42 = name and not said or said == '!'
+                    is_left_behind_43 = name and not said or said == '!'
                   end
-                  left = is_left_behind_42
-                  local stands_for_30, stands_for_31
+                  left = is_left_behind_43
+                  local stands_for_31, stands_for_32
                   do -- stands_for(id)
                     local of, name
                     if string.find(id, ';k', 1, true) then
                       of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                     end
-                    stands_for_30, stands_for_31 = of, name
+                    stands_for_31, stands_for_32 = of, name
                   end
-                  local its, known = stands_for_30, stands_for_31
+                  local its, known = stands_for_31, stands_for_32
                   if known and not left then
                     of, name, at = its, known, open_group(its)
                   end
@@ -467,16 +546,16 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                   local after, identity = string.match(said or '', '^(%d+) (.*)$')
                   if identity then
                     local field = 'i ' .. group .. ' ' .. identity
-                    local others_of_40
+                    local others_of_41
                     do -- others_of(field, id)
                       local others = ''
                       local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                       for name in string.gmatch(names or '', '%S+') do
                         others = others .. (name == id and '' or ' ' .. name)
                       end
-                      others_of_40 = others
+                      others_of_41 = others
                     end
-                    local others = others_of_40
+                    local others = others_of_41
                     redis_call('HDEL', K_identities, 'n ' .. id)
                     if others ~= '' then
                       redis_call('HSET', K_identities, field, '-' .. others)
@@ -676,10 +755,10 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
             end
           end
         end
-        cut_heads_47, cut_heads_48 = heads, failed
+        cut_heads_48, cut_heads_49 = heads, failed
       end
-      local heads, gone = cut_heads_47, cut_heads_48
-      local cut_scheduled_49
+      local heads, gone = cut_heads_48, cut_heads_49
+      local cut_scheduled_50
       do -- cut_scheduled(part, group, g, names, bound)
         local due = 0
         for name in string.gmatch(names, '%S+') do
@@ -698,9 +777,9 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
             due = due + 1
           end
         end
-        cut_scheduled_49 = due
+        cut_scheduled_50 = due
       end
-      local due = cut_scheduled_49
+      local due = cut_scheduled_50
       cut, failed = cut + heads + gone + due, gone
     end
     cut, limit = cut + moved, limit - (more and moved or 0)
@@ -709,7 +788,7 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
     items[math.max(limit, 1) + 1] = nil
     limit = limit - #items - 1
     if #items > 0 then
-      if redis_call('ZADD', K_due, K_REST + now_ms() + claim, 'd ' .. group .. ' ' .. fence) == 1 then
+      if redis_call('ZADD', K_due, due_at, member) == 1 then
         do -- add_mark(g, 'c')
           local letter = 'c'
           g.flags = (g.flags == '-' and '' or g.flags) .. letter
@@ -753,11 +832,11 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
     elseif bound > 0 then
       do -- advance({}, line, group, g, out)
         local lists = {}
-        local take_head_43, take_head_44
+        local take_head_44, take_head_45
         do -- take_head(line, group, g)
           local head, entry, corrupt
           if g[1] then
-            local take_follower_38, take_follower_39
+            local take_follower_39, take_follower_40
             do -- take_follower(line, g)
               local head, entry
               local free = not has_flag(g, 'p')
@@ -776,20 +855,20 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                   table.remove(g, 1)
                 end
               end
-              take_follower_38, take_follower_39 = head, entry
+              take_follower_39, take_follower_40 = head, entry
             end
-            head, entry = take_follower_38, take_follower_39
+            head, entry = take_follower_39, take_follower_40
           end
           local others = #g
-          local has_room_33
+          local has_room_34
           do -- has_room(g)
             local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
             for at = 1, room and #g or 0 do
               room = room and g[at].state ~= 'w' and g[at].stop == '-'
             end
-            has_room_33 = room
+            has_room_34 = room
           end
-          local is_free = has_room_33
+          local is_free = has_room_34
           is_free = is_free and not head
           local item = is_free and steps > 0 and redis_call('LPOP', line)
           while item do
@@ -797,21 +876,21 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
             entry, corrupt = read_entry(id)
             local stands, left = entry and entry.us == string.sub(item, 1, 16), false
             if stands and has_flag(g, 'k') then
-              local is_left_behind_41
+              local is_left_behind_42
               do -- is_left_behind(id)
-                local stands_for_28, stands_for_29
+                local stands_for_29, stands_for_30
                 do -- stands_for(id)
                   local of, name
                   if string.find(id, ';k', 1, true) then
                     of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                   end
-                  stands_for_28, stands_for_29 = of, name
+                  stands_for_29, stands_for_30 = of, name
                 end
-                local _, name = stands_for_28, stands_for_29
+                local _, name = stands_for_29, stands_for_30
                 local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-                is_left_behind_41 = name and not said or said == '!'
+                is_left_behind_42 = name and not said or said == '!'
               end
-              left = is_left_behind_41
+              left = is_left_behind_42
             end
             if left then
               do -- remove_left(id)
@@ -826,9 +905,9 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
             elseif stands then
               local fits = true
               if others > 0 then
-                local may_join_34
+                local may_join_35
                 do -- may_join(group, g, entry, others)
-                  local limits_of_24
+                  local limits_of_25
                   do -- limits_of(group, g, entry)
                     local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -842,25 +921,25 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_24 = limits
+                    limits_of_25 = limits
                   end
-                  local limits = limits_of_24
-                  may_join_34 = (limits.together or 1) > others
+                  local limits = limits_of_25
+                  may_join_35 = (limits.together or 1) > others
                 end
-                fits = may_join_34
+                fits = may_join_35
               end
               if not fits then
                 redis_call('LPUSH', line, item)
               else
-                local new_record_8
+                local new_record_9
                 do -- new_record(id, entry.queue)
                   local queue = entry.queue
-                  new_record_8 = {
+                  new_record_9 = {
                     state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                     call = '-', queue = queue,
                   }
                 end
-                head = new_record_8
+                head = new_record_9
                 g[others + 1] = head
               end
               break
@@ -1021,24 +1100,24 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
           g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
           g.drained = not head and has_flag(g, 'd')
           if g.drained then
-            local depth_of_9
+            local depth_of_10
             do -- depth_of(line, g)
-              depth_of_9 = redis_call('LLEN', line) - g.empty + g.aside + #g
+              depth_of_10 = redis_call('LLEN', line) - g.empty + g.aside + #g
             end
-            local depth = depth_of_9
+            local depth = depth_of_10
             g.drained = depth <= 0
           end
-          take_head_43, take_head_44 = head, entry
+          take_head_44, take_head_45 = head, entry
         end
-        local head, entry = take_head_43, take_head_44
+        local head, entry = take_head_44, take_head_45
         if head then
           do -- release(lists, group, g, head, entry, out)
             local r = head
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_35
+              local hold_back_36
               do -- hold_back(group, g, r, entry)
-                local limits_of_25
+                local limits_of_26
                 do -- limits_of(group, g, entry)
                   local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1052,9 +1131,9 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_25 = limits
+                  limits_of_26 = limits
                 end
-                local limits = limits_of_25
+                local limits = limits_of_26
                 local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -1071,18 +1150,18 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                   end
                 end
                 if has_flag(g, 'k') then
-                  local await_places_32
+                  local await_places_33
                   do -- await_places(r, entry)
-                    local stands_for_26, stands_for_27
+                    local stands_for_27, stands_for_28
                     do -- stands_for(r.id)
                       local id = r.id
                       local of, name
                       if string.find(id, ';k', 1, true) then
                         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                       end
-                      stands_for_26, stands_for_27 = of, name
+                      stands_for_27, stands_for_28 = of, name
                     end
-                    local of, name = stands_for_26, stands_for_27
+                    local of, name = stands_for_27, stands_for_28
                     local free_at
                     if of then
                       free_at = now_ms() + FAR
@@ -1109,21 +1188,21 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                       r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                       r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     end
-                    await_places_32 = free_at
+                    await_places_33 = free_at
                   end
-                  awaits = await_places_32
+                  awaits = await_places_33
                 end
                 if limits.starts and not awaits then
-                  local counted_begins_21, counted_begins_22, counted_begins_23
+                  local counted_begins_22, counted_begins_23, counted_begins_24
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+                  local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -1167,11 +1246,11 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_35 = free_at or awaits
+                hold_back_36 = free_at or awaits
               end
-              held = hold_back_35
+              held = hold_back_36
               if not held then
-                local take_turn_36
+                local take_turn_37
                 do -- take_turn(group, g, r, entry)
                   local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                   local waits = false
@@ -1215,9 +1294,9 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                       end
                     end
                   end
-                  take_turn_36 = waits
+                  take_turn_37 = waits
                 end
-                held = take_turn_36
+                held = take_turn_37
               end
             end
             if held then
@@ -1301,15 +1380,15 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_37
+                local compose_38
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_37
+                local message = compose_38
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 if g.flags ~= '-' then
                   do -- count_turn(group, r, entry)
@@ -1347,16 +1426,16 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
               redis_call('HDEL', K_groups, group)
               if has_flag(g, 's') then
                 do -- forget_begins(group)
-                  local counted_begins_18, counted_begins_19, counted_begins_20
+                  local counted_begins_19, counted_begins_20, counted_begins_21
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
+                  local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
                   redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
                 end
               end
@@ -1398,11 +1477,27 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
       end
     end
   end
+  items = items or {}
   places[#places + 1] = #items .. ' ' .. code .. ' ' .. failed
   for i = 1, #items do
     places[#places + 1] = items[i]
   end
   done = done + 1
+end
+do -- write_all()
+  local removed = each_later('HDEL', K_entries, later.entries)
+  if #later.parts > 0 then
+    redis_call('DEL', unpack(later.parts))
+  end
+  each_later('ZREM', K_due, later.undue)
+  each_later('ZREM', K_on_the_way, later.tickets)
+  each_later('ZADD', K_due, later.due)
+  each_later('HSET', K_groups, later.states)
+  each_later('HDEL', K_groups, later.ends)
+  if removed > 0 then
+    redis_call('HINCRBY', K_stats, 'tasks_removed', removed)
+    redis_call('HINCRBY', K_stats, 'tasks_revoked', removed)
+  end
 end
 if freed then
   do -- ring(wake)

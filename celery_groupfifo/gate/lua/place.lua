@@ -2,10 +2,10 @@
 --
 -- place: find the place of an entry in its line.
 --
--- Nearly every line is in the order of parking: the time tells about where a place is, and every second look halves what
--- is left. A look walks over a part of the line, so few looks count. An entry that joined late (its ETA had to come, it
--- was moved) is where the order says nothing: the caller goes through the line, a part per call, from its end, as
--- whatever leaves a line leaves it at the front.
+-- Nearly every line is in the order of parking: the time tells about where a place is, and every second look halves
+-- what is left. A look walks over a part of the line, so few looks count. An entry that joined late (its ETA had to
+-- come, it was moved) is where the order says nothing: the caller goes through the line, a part per call, from its end,
+-- as whatever leaves a line leaves it at the front.
 --
 -- KEYS[1-9]        the gate's own, see lib/keys.lua
 -- KEYS[10] line    (list)  of the group
