@@ -1,4 +1,4 @@
-"""The work of operators' verbs at a gate that holds very many groups: what they take of Redis, and how long at a time."""
+"""The work of operators' verbs at a gate with very many groups: what they take of Redis, and how long at a time."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Large:
         for name, call in _verbs(app, f"g{SECOND}").items():
             found[name] = min(_longest(bench.client, call) for _ in range(3))
         found["longest"] = max(found.values())
-        found |= _lookers(bench.client, app, f"g{SECOND}")
+        found |= _lookers(bench.client, app)
         purge = Groups(app, build_gate(app, "groupfifo-bench"), paced=False).purge_many
         keys = [f"g{number}" for number in range(groups)]
         bench.client.config_resetstat()
@@ -134,14 +134,14 @@ def _cpu(client: Any, call: Callable[[], object]) -> tuple[float, float]:
     return process_time() - mine, _server(client) - its
 
 
-def _lookers(client: Any, app: Celery, deep: str) -> Metrics:
+def _lookers(client: Any, app: Celery) -> Metrics:
     """Return which part of the time Redis works for a process that looks without pause, after its first seconds."""
     found: Metrics = {}
     for name, look in (("list", lambda groups: groups.list()), ("find", lambda groups: groups.find("none"))):
-        groups = Groups(app, build_gate(app, "groupfifo-bench"))
-        _until(LOOKS, partial(look, groups))  # what is free is used up
+        again = partial(_until, LOOKS, partial(look, Groups(app, build_gate(app, "groupfifo-bench"))))
+        again()  # what is free is used up
         start = monotonic()
-        _, server = _cpu(client, lambda: _until(LOOKS, partial(look, groups)))
+        _, server = _cpu(client, again)
         found[f"looker_{name}"] = server / (monotonic() - start)
     return found
 

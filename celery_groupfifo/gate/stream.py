@@ -139,4 +139,4 @@ def _packed(word: str) -> str:
     return f"${len(word) if word.isascii() else len(word.encode())}\r\n{word}\r\n"
 
 
-__all__ = ["Stream", "pack_each"]
+__all__ = ["ResponseError", "Stream", "pack_each"]

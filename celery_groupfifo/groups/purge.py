@@ -85,7 +85,7 @@ class Purge:
         return delayed | {read.part.group for read, aside in zip(cut, asides, strict=True) if aside and not read.again}
 
     def _scheduled(self, keys: Keys, groups: Collection[Quoted]) -> Iterator[dict[Quoted, list[str]]]:
-        """Yield the entries of groups that wait for an ETA: only their members of `due` name them, among all groups'."""
+        """Yield the entries of groups that wait for an ETA: only their members of `due` name them, among others."""
         for page in self._reader.scan("zscan", keys.due, SCANNED, "e *") if groups else ():
             found: dict[Quoted, list[str]] = {}
             for member, _ in page:
@@ -148,7 +148,8 @@ class _Cutting:
 
 def _first(waiting: deque[tuple[Quoted, Sequence[str]]]) -> list[tuple[Quoted, Sequence[str]]]:
     """Take as many groups as one call may cut off."""
-    some, names = [], 0
+    some: list[tuple[Quoted, Sequence[str]]] = []
+    names = 0
     while waiting and len(some) < GROUPS and names + len(waiting[0][1]) <= NAMES:
         names += len(waiting[0][1])
         some.append(waiting.popleft())

@@ -102,10 +102,10 @@ class Teller:
             if words is not None:
                 return number, words
         if len(self._kinds) < KINDS:
-            kind = kind_of(self._app, text, self._reason)
-            words = kind.words(text) if kind is not None else None
-            if kind is not None and words is not None:
-                self._kinds.append(kind)
+            new = kind_of(self._app, text, self._reason)
+            words = new.words(text) if new is not None else None
+            if new is not None and words is not None:
+                self._kinds.append(new)
                 return len(self._kinds) - 1, words
         return -1, ()
 
