@@ -183,6 +183,26 @@ def _begun(shop: Shop) -> Any:
             return begun
 
 
+def test_what_is_cut_off_and_not_told_is_not_ended(shop: Shop) -> None:
+    """Timeline: two read the same part; one ends its first task, and the other one the same number of places."""
+    for id in "abc":
+        shop.send("k", id)
+    part, gate = part_of(shop.world.keys, quote("k")), shop.world.gate
+    (read,), _ = gate.cut([part], shop.world.now * 1000 + 1000)
+    read.places, read.told = read.places[:1] * 3, read.told[:1]
+    gate.cancel([read])
+    assert [id for id, _ in gate.cut([part]).reads[0].gone] == ["b", "c"]
+
+
+def test_a_line_keeps_what_came_meanwhile(shop: Shop) -> None:
+    shop.groups.pause("k")
+    shop.send("k", "a")
+    bound = shop.world.now * 1000
+    shop.send("k", "new")
+    (read,), _ = shop.world.gate.cut([part_of(shop.world.keys, quote("k"))], bound)
+    assert [id for id, _ in read.gone] == ["a"] and shop.world.waiting("k") == ["new"]
+
+
 def test_a_cut_that_is_repeated_leaves_what_came_meanwhile(shop: Shop) -> None:
     shop.send("k", "a")
     part, bound = part_of(shop.world.keys, quote("k")), shop.world.now * 1000 + 1
