@@ -296,10 +296,10 @@ def test_members_of_a_chord_are_told_by_celery(shop: Shop, monkeypatch: pytest.M
 
 
 def test_each_task_has_its_signal(shop: Shop) -> None:
-    heard: list[tuple[str, Any]] = []
+    heard: list[tuple[Any, ...]] = []
 
     def receive(sender: Any, request: Any, **more: Any) -> None:
-        heard.append((request.id, sender.name, tuple(request.args), more["terminated"], shop.state(request.id)))  # type: ignore[arg-type]
+        heard.append((request.id, sender.name, tuple(request.args), more["terminated"], shop.state(request.id)))
 
     signals.task_revoked.connect(receive)
     try:
