@@ -10,7 +10,7 @@
 -- Returns {aside, [queue, message]...}: of each group 1 where entries are aside that are not in this part, else 0 · to
 --         publish
 -- Complexity O(places · log groups)
---@include keys clock write record flag entry advance withdraw part plainly
+--@include keys clock write record flag entry advance withdraw part plainly cancel_plainly
 local claim, out, removed, asides = tonumber(ARGV[3]), {}, 0, {}
 read_states(4, 4)
 for at = 4, #ARGV, 4 do

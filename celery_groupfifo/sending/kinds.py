@@ -122,6 +122,7 @@ class _Noted:
         self.commands: list[tuple[Any, ...]] = []
 
     def pipeline(self, *args: Any, **options: Any) -> _Noted:
+        """Return the pipeline, which is the client."""
         return self
 
     def __enter__(self) -> _Noted:
@@ -131,18 +132,22 @@ class _Noted:
         pass
 
     def get(self, key: Any) -> None:
-        """Nothing is known so far."""
+        """Return None: nothing is known so far."""
 
     def setex(self, *words: Any) -> None:
+        """Note a key, its seconds and its value."""
         self.commands.append(("setex", *words))
 
     def set(self, *words: Any) -> None:
+        """Note a key and its value."""
         self.commands.append(("set", *words))
 
     def publish(self, *words: Any) -> None:
+        """Note a channel and a message."""
         self.commands.append(("publish", *words))
 
     def execute(self) -> list[Any]:
+        """Return nothing: nobody has answered."""
         return []
 
 

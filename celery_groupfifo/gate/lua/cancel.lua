@@ -1423,8 +1423,8 @@ for at = 4, #ARGV, 4 do
 end
 do -- write_all()
   local removed = each_later('HDEL', K_entries, later.entries)
-  if #later.parts > 0 then
-    redis_call('DEL', unpack(later.parts))
+  for _, part in ipairs(later.parts) do
+    redis_call('DEL', part)
   end
   each_later('ZREM', K_due, later.undue)
   each_later('ZREM', K_on_the_way, later.tickets)

@@ -2126,14 +2126,14 @@ SCALE = (
     ),
     Mutant(
         "what another process has ended is ended again",
-        "lua/lib/plainly.lua",
+        "lua/lib/cancel_plainly.lua",
         " and table.concat(places, '\\n') == told\n",
         "\n",
         ("tests/gate/groups/test_purge.py::test_what_is_cut_off_and_not_told_is_not_ended",),
     ),
     Mutant(
         "a purge takes what comes meanwhile",
-        "lua/lib/plainly.lua",
+        "lua/lib/cut_plainly.lua",
         "late = late or tonumber(string.match(places[i], '^%d+') or 0) > bound",
         "late = late",
         (
