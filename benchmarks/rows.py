@@ -14,6 +14,7 @@ from benchmarks.goals import NONE, Goal, at_least, at_most, value_at_least, valu
 from benchmarks.scenarios.backlog import Backlog
 from benchmarks.scenarios.base import Scenario
 from benchmarks.scenarios.commands import Commands
+from benchmarks.scenarios.large import Large
 from benchmarks.scenarios.latency import PickUp
 from benchmarks.scenarios.light import Light
 from benchmarks.scenarios.look import Look
@@ -62,7 +63,7 @@ def rows(full: bool) -> list[Row]:
         full: True: with the rows that take long, and larger backlogs.
     """
     found = [*_noop(full), *_pools(full), *_hot(full), *_working(full), *_two_workers(full), *_mixed(full)]
-    found += [*_calls(full), *_redis(full), *_nodes(), *_look(full), *_fair(full), *_brokers(full)]
+    found += [*_calls(full), *_redis(full), *_nodes(), *_look(full), *_large(full), *_fair(full), *_brokers(full)]
     return [row for row in found if full or not row.full]
 
 
@@ -258,6 +259,22 @@ def _look(full: bool) -> list[Row]:
         row("look-depth", "`list` by depth", "depth", 1),
         row("look-flower", "Flower's first page", "flower", 2),
         row("look-verify", "`verify`", "verify", 30),
+    ]
+
+
+def _large(full: bool) -> list[Row]:
+    scenario = Large(Depth(1_000_000, 200_000) if full else Depth(10_000, 2_000))
+    where = "a million tasks in 200,000 groups"
+    longest, looks = "longest command of any verb or page", "Redis' time for a process that only looks"
+
+    def row(name: str, title: str, metric: str, goal: Goal) -> Row:
+        return Row(name, title, scenario, metric, goal.unit, goal, reference=None, full=True, best=True)
+
+    return [
+        row("large-purge", f"purge of {where}: CPU of both", "purge", value_at_most(10, "s")),
+        row("large-longest", f"{longest}, {where}", "longest", value_at_most(3, "ms")),
+        row("large-list", f"{looks} (`list`)", "looker_list", value_at_most(0.1)),
+        row("large-find", f"{looks} (`find`)", "looker_find", value_at_most(0.1)),
     ]
 
 

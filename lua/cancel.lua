@@ -1,45 +1,59 @@
--- cancel: end entries that a failed run has cut off their line, a number per call; see fail.lua.
+-- cancel: end entries that are cut off their lines, and whose states the result backend knows by now; many groups in a
+-- call. See fail.lua and cut.lua.
 --
--- KEYS[1-9]       the gate's own, see lib/keys.lua
--- KEYS[10] cut_off (list)   places, head first
--- KEYS[11] answer (string) of this action's last call
--- KEYS[12] line    (list)  of the group
--- ARGV[1-2]       clock, tag
--- ARGV[3] member  (text)   of due
--- ARGV[4] call    (number) of this action, from 1
--- ARGV[5] group   (text)
--- ARGV[6] limit   (count)
--- ARGV[7] most    (bytes)  of entries in one answer; and one entry more
--- Returns {[id, entry]...} taken out
--- Complexity O(limit · log groups)
---@include keys clock write record flag entry advance once operate withdraw
-local cut_off, line = KEYS[10], KEYS[12]
-local member, group, limit, most = ARGV[3], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-
-local gone, bytes, g = {}, 0, open_group(group)
-for _ = 1, limit do
-  local item = bytes < most and redis.call('LPOP', cut_off)
-  if not item then
-    break
-  end
-  local us, id = string.match(item, '^(%d+) (.*)$')
-  if text_in_line(us, id or '') then -- else it was revoked
-    local text = withdraw(id, group, g)
-    add_to(g, 'aside', -1)
-    if text ~= '' then
-      gone[#gone + 1] = id
-      gone[#gone + 1] = text
+-- KEYS[1-9]         the gate's own, see lib/keys.lua
+-- KEYS[10-] parts   (list)   of each group the part that is cut off its line, and the line
+-- ARGV[1-2]         clock, tag
+-- ARGV[3] claim     (ms)     how long what is left of the parts is left to the caller
+-- ARGV[4-] group, fence, seen, told   of each group; of the part; number of its first places that the caller has read;
+--                            those of them that were told, in lines
+-- Returns {aside, [queue, message]...}: of each group 1 where entries are aside that are not in this part, else 0 · to
+--         publish
+-- Complexity O(places · log groups)
+--@include keys clock write record flag entry advance withdraw part plainly cancel_plainly
+local claim, out, removed, asides = tonumber(ARGV[3]), {}, 0, {}
+read_states(4, 4)
+for at = 4, #ARGV, 4 do
+  local group, fence, seen, told = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local part, line = KEYS[10 + (at - 4) / 2], KEYS[11 + (at - 4) / 2]
+  local g, member = open_group(group), 'd ' .. group .. ' ' .. fence
+  local done = cancel_plainly(line, part, group, g, member, seen, told)
+  if not done then
+    local items = redis.call('LRANGE', part, 0, seen - 1)
+    local last, gone = #items, {}
+    if string.find(g.flags, '[ikv]') or table.concat(items, '\n') ~= told then
+      last, gone = told_of_part(items, told)
+      for i = 1, #gone do
+        local _ = withdraw(gone[i], group, g)
+      end
+      add_to(g, 'aside', -#gone)
+    elseif #items > 0 then
+      for i = 1, #items do
+        gone[i] = string.sub(items[i], 18)
+      end
+      local count = redis.call('HDEL', K.entries, unpack(gone))
+      removed = removed + count
+      add_to(g, 'aside', -count)
     end
-    bytes = bytes + #text
+    redis.call('LTRIM', part, last, -1)
+    if redis.call('EXISTS', part) == 1 then
+      redis.call('ZADD', K.due, K.REST + now_ms() + claim, member)
+      write_group(group, g)
+    else
+      if redis.call('ZREM', K.due, member) == 1 then
+        drop_mark(g, 'c')
+      end
+      if not has_flag(g, 'c') then
+        drop_mark(g, 'v')
+      end
+      advance({}, line, group, g, out)
+    end
   end
+  asides[#asides + 1] = g.aside == '0' and '0' or '1'
 end
-if redis.call('EXISTS', cut_off) == 1 then
-  redis.call('ZADD', K.due, K.REST + now_ms(), member)
-  write_group(group, g)
-else
-  if redis.call('ZREM', K.due, member) == 1 then
-    drop_mark(g, 'c')
-  end
-  advance({}, line, group, g, {})
+write_all()
+if removed > 0 then
+  redis.call('HINCRBY', K.stats, 'tasks_removed', removed)
+  redis.call('HINCRBY', K.stats, 'tasks_revoked', removed)
 end
-return keep_answer(gone)
+return { table.concat(asides), unpack(out) }

@@ -36,6 +36,9 @@ withdraw(id, group, g)
 if not r and g.aside == aside then -- its place stays behind, in the line or in a part that is cut off
   if has_flag(g, 'c') and not redis.call('LPOS', line, entry.us .. ' ' .. id) then
     add_to(g, 'aside', -1)
+    if not has_flag(g, 'v') then
+      add_mark(g, 'v')
+    end
   else
     add_to(g, 'empty', 1)
   end

@@ -162,6 +162,14 @@ def act_on_groups(board: Board, verb: str, keys: list[str], said: Said, by: str)
         GateUnavailable: Redis went away; actions done before stay done.
     """
     done, errors, known = 0, [], _known(board, keys)
+    if verb == "purge":  # many share each call
+        errors = [_unknown(key) for key in keys if key not in known] if "keys" in said else []
+        there = [key for key in keys if key in known]
+        try:
+            gone = board.groups.purge_many(there, text_of(said, "reason"), by)
+        finally:
+            board.index_kept.forget()
+        return sum(count > 0 for count in gone.values()), errors
     for key in keys:
         if key not in known:  # of all that match one may have ended meanwhile
             errors += [_unknown(key)] if "keys" in said else []

@@ -15,8 +15,8 @@ _Api = running.ApiHandler
 
 #: Groups per answer at most.
 MOST = 1000
-#: Groups per turn in a thread.
-TURN = 100
+#: Groups per turn in a thread, and of a verb that takes many at a time.
+TURN, MANY = 100, {"purge": 1000}
 
 
 class ReadHandler(GateHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
@@ -131,8 +131,9 @@ class BulkActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, 
         keys: list[str] = await self.ask(act.select_keys, said)
         done = 0
         errors: list[str] = []
-        for start in range(0, len(keys), TURN):  # in turns, so that other requests are served meanwhile
-            more, why = await self.ask(act.act_on_groups, verb, keys[start : start + TURN], said, self.by)
+        turn = MANY.get(verb, TURN)
+        for start in range(0, len(keys), turn):  # in turns, so that other requests are served meanwhile
+            more, why = await self.ask(act.act_on_groups, verb, keys[start : start + turn], said, self.by)
             done, errors = done + more, errors + why
         sentence = f"{verb}: done to {done} of {len(keys)} groups."
         answer: dict[str, Any] = {"sentence": sentence, "done": done, "matched": len(keys)}

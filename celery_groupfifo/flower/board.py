@@ -42,8 +42,8 @@ PING_PATIENCE, PING_AGE = 1.0, 0.5
 #: Calls to the gate at the same time.
 THREADS = 6
 #: Part of the time (of CPU) that answers for all visitors together may take, seconds that are free at first and after a
-#: rest, and seconds that a request waits for that at most.
-PACE = 0.1, 5.0, 1.0
+#: rest, and seconds that a request waits for that at most; the next ones wait for the rest.
+PACE = 0.1, 5.0, 8.0
 #: Seconds that an index serves at least; a slow one serves ten times as long as its reading took.
 INDEX_AGE = 1.0
 #: Groups from which on a page does not wait for the index.
@@ -92,21 +92,24 @@ class Board:
             GateUnavailable: Redis can't be reached, or has not answered in time.
         """
         loop = asyncio.get_running_loop()
-        if paced and (owed := self._pace.owed()):
-            await asyncio.sleep(owed)
 
         def looked() -> Answer:
             self.reader.gate.store.look()
             return do()
 
-        run = partial(self._counted, looked) if paced else looked
+        run = looked
+        if paced:
+            owed, charged = self._pace.owed(), self._pace.charge()
+            if owed:
+                await asyncio.sleep(owed)
+            run = partial(self._counted, looked, charged)
         try:
             return await asyncio.wait_for(loop.run_in_executor(self._executor, run), self.patience)
         except asyncio.TimeoutError as error:
             raise GateUnavailable(f"The gate has not answered within {self.patience:g} s.") from error
 
-    def _counted(self, do: Callable[[], Answer]) -> Answer:
-        with self._pace.call(wait=lambda seconds: None):
+    def _counted(self, do: Callable[[], Answer], charged: float) -> Answer:
+        with self._pace.counted(charged):
             return do()
 
     async def away(self) -> str:

@@ -20,6 +20,7 @@ from celery import Celery
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, NotReplicated
 from celery_groupfifo.gate.batches import Batches
 from celery_groupfifo.gate.cluster_store import store_of
+from celery_groupfifo.gate.cutting import Cutting
 from celery_groupfifo.gate.insert import Inserting
 from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names
 from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket
@@ -55,7 +56,7 @@ BLOCKED, HELD, INVITES = 2, 3, 4
 _NO_CALLS: Mapping[Ticket, str] = MappingProxyType({})
 
 
-class Gate(Batches, Inserting):
+class Gate(Batches, Inserting, Cutting):
     """The gate of one app.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from celery_groupfifo.gate.keys import Quoted, quote, task_of
+from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of
 from celery_groupfifo.settings import OnDuplicate, Overflow
 from celery_groupfifo.windows import Breaker
 
@@ -305,6 +305,25 @@ class Finished:
     invites: bool = False
 
 
+class CutOff(NamedTuple):
+    """A part that is cut off the line of a group.
+
+    Attributes:
+        keys: Of the partition.
+        group: The group.
+        fence: Of the run that has failed; names the part.
+    """
+
+    keys: Keys
+    group: Quoted
+    fence: str
+
+    @property
+    def key(self) -> str:
+        """Return its list."""
+        return self.keys.cut_off(self.group, self.fence)
+
+
 @dataclass(slots=True)
 class Swept:
     """The answer to a sweep.
@@ -313,13 +332,13 @@ class Swept:
         next_due: Seconds until the next item is due; None: there is none, or another worker watches.
         reclaimed: Heads taken back from lost workers.
         named: Due members that took a step of their own, and their groups.
-        cancelled: Id and message of tasks cancelled after a failure; the caller tells the result backend.
+        cut_off: What failed runs have cut off, and operators' actions have left: the caller ends it, see `Cutting`.
     """
 
     next_due: float | None
     reclaimed: int
     named: list[tuple[str, Quoted]] = field(default_factory=list)
-    cancelled: list[tuple[str, bytes]] = field(default_factory=list)
+    cut_off: list[CutOff] = field(default_factory=list)
 
 
 class Head(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.gate.keys import CLAIM_MS, Keys, Keyspace, Quoted, task_of, unquote
-from celery_groupfifo.gate.model import Head, Lists, Swept, Ticket
+from celery_groupfifo.gate.keys import CLAIM_MS, Keys, Keyspace, Quoted, unquote
+from celery_groupfifo.gate.model import CutOff, Head, Lists, Swept, Ticket
 from celery_groupfifo.gate.packing import ScriptArguments, Word
-from celery_groupfifo.gate.records import message_of, ticket_of
+from celery_groupfifo.gate.records import ticket_of
 from celery_groupfifo.gate.releaser import ELSEWHERE, Releaser
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.printing import escaping
@@ -90,19 +90,17 @@ class Recovery:
         words = [word.decode() for word in rest[: 2 * named]]
         self.publish(rest[2 * named :])
         members = [(member, Quoted(group)) for member, group in zip(words[::2], words[1::2], strict=True)]
-        cancelled: list[tuple[str, bytes]] = []
+        cut_off: list[CutOff] = []
         reclaimed = 0
         for member, name in members:
             if member.startswith("v "):
                 reclaimed += self.reclaim(keys, name, owner, lists)
             elif member.startswith("d "):
-                cancelled += self._cancel(keys, member, name)
+                cut_off.append(CutOff(keys, name, member.split(" ")[2]))
         soon = self._advance(keys, [pair for pair in members if pair[0][0] not in "vd"], lists)
-        if any(member.startswith("d ") for member, _ in members):
-            next_due = 0  # the walk may not be complete
-        elif soon >= 0:
+        if soon >= 0:
             next_due = min(soon, next_due) if next_due >= 0 else soon
-        return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members, cancelled)
+        return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members, cut_off)
 
     def _run_until_answered(
         self,
@@ -190,12 +188,6 @@ class Recovery:
                 failed = error
         if failed is not None:
             raise failed
-
-    def _cancel(self, keys: Keys, member: str, group: Quoted) -> list[tuple[str, bytes]]:
-        more = [keys.cut_off(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.line(group)]
-        gone = self.store.run("cancel", keys, more, [member, 1, group, BATCH, MOST_BYTES])
-        pairs = zip(gone[::2], gone[1::2], strict=True)
-        return [(task_of(name.decode()), message_of(text)) for name, text in pairs]
 
     # -- lost tickets ------------------------------------------------------
 

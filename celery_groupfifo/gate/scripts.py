@@ -18,6 +18,7 @@ NAMES = (
     "finish",
     "fail",
     "cancel",
+    "cut",
     "renew",
     "sweep",
     "advance",

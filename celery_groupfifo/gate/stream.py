@@ -19,7 +19,7 @@ from celery_groupfifo.gate.packing import pack
 #: Bytes that are read at once.
 CHUNK = 262_144
 _END = b"\r\n"
-_TEXT, _NUMBER, _LIST = b"$:*"
+_TEXT, _NUMBER, _LIST, _WORD, _NULL = b"$:*+_"
 
 
 class _Sizes(dict[bytes, int]):
@@ -34,7 +34,7 @@ class Stream:
     """The commands that go out on a connection ahead of the answers that are read.
 
     Args:
-        connection: Of redis-py, with RESP 2 and no unread answer; not in use elsewhere.
+        connection: Of redis-py, with no unread answer; not in use elsewhere.
     """
 
     def __init__(self, connection: Any) -> None:
@@ -54,7 +54,7 @@ class Stream:
             raise _lost(error) from error
 
     def read(self, count: int = 1) -> list[Any]:
-        """Return the next answers, each as bytes, a number, None, or a list of these.
+        """Return the next answers, each as bytes, a number, None, or a list of these (RESP 2, or what is alike in 3).
 
         Raises:
             redis.RedisError: One is an error, or the connection is lost.
@@ -74,6 +74,10 @@ class Stream:
                 found.append(int(head[1:]))
             elif kind == _LIST:
                 found.append(self.read(int(head[1:])))
+            elif kind == _WORD:
+                found.append(head[1:])
+            elif kind == _NULL:  # RESP 3
+                found.append(None)
             else:
                 raise ResponseError(head[1:].decode(errors="replace"))
         return found
@@ -135,4 +139,4 @@ def _packed(word: str) -> str:
     return f"${len(word) if word.isascii() else len(word.encode())}\r\n{word}\r\n"
 
 
-__all__ = ["Stream", "pack_each"]
+__all__ = ["ResponseError", "Stream", "pack_each"]

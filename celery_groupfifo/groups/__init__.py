@@ -4,7 +4,7 @@
 - reader.py reads groups, survey.py a few values of each, listing.py pages of them, content.py entries, find.py finds
   tasks, stats.py totals, leases.py the leases of workers, workers.py asks living workers. pace.py slows down a process
   that reads all the time.
-- operate.py changes groups, letters.py dead letters, each in one atomic step:
+- operate.py changes groups, purge.py takes all tasks out of many, letters.py changes dead letters, in atomic steps:
   action_calls.py repeats it, audit.py notes it.
 - terminate.py has a worker end a run. report.py reads what observe mode has counted.
 - verbs.py says what each verb does, asks and has done, for people.

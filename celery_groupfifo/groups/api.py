@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
 
-from celery_groupfifo.errors import UnknownGroup
+from celery_groupfifo.errors import InvalidOption, UnknownGroup
 from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.gate.observations import Observations
@@ -205,7 +206,25 @@ class Groups(Controls, DeadLetterGroups):
         Returns:
             The number of tasks that were taken out: REVOKED, but for a head that had failed and blocked the group.
         """
-        return self._operator.purge(checked_key(key, "this call"), reason, by)
+        return self._operator.purge([checked_key(key, "this call")], reason, by)[key]
+
+    def purge_many(self, keys: Sequence[str], reason: str = "", by: str = "") -> dict[str, int]:
+        """Purge many groups as `purge` does, many in a call: two hundred thousand of them take some seconds.
+
+        The audit has one line for all of them, with their number and the first keys.
+
+        Args:
+            keys: Of the groups.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
+
+        Returns:
+            For each key the number of tasks that were taken out.
+        """
+        if isinstance(keys, str):
+            raise InvalidOption(f"keys={keys!r} does not work: give a list of keys.")
+        every = [checked_key(key, "this call") for key in keys]
+        return self._operator.purge(every, reason, by) if every else {}
 
     def skip(self, key: str, expected: str, reason: str = "", by: str = "") -> bool:
         """Take out the head of a group, when it does not run; the next one goes on.

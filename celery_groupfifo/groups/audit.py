@@ -38,10 +38,10 @@ def log(note: str, outcome: str = "") -> None:
     """Log an action that was done."""
     said = json.loads(note)
     logger.info(
-        "%s: %s of group %r%s%s",
+        "%s: %s of %s%s%s",
         said["by"],
         said["what"],
-        said.get("key", ""),
+        f"group {said.get('key', '')!r}" if "groups" not in said else f"{said['groups']} groups",
         f" ({outcome})" if outcome else "",
         f", because: {said['reason']}" if said.get("reason") else "",
         extra={"groupfifo": said},
@@ -70,14 +70,14 @@ def take_back(reader: Reader, keys: Keys, line: str) -> None:
 
 
 def actions(reader: Reader, limit: int, key: str | None = None) -> list[Action]:
-    """Return the last actions, newest first; with a key those on its group."""
+    """Return the last actions, newest first; with a key those on its group, also with others if they name it."""
     found = []
     for keys in reader.partitions:
         for line in reader.one("lrange", keys.audit, 0, -1 if key is not None else limit - 1):
             ms, _, text = line.decode().partition(" ")
             said = json.loads(text)
             by, what, group, reason = (str(said.pop(name, "")) for name in ("by", "what", "key", "reason"))
-            if key in (None, group):
+            if key in (None, group, *said.get("keys", ())):
                 found.append(Action(moment(int(ms)), by, what, group, reason, said))
     return sorted(found, key=lambda action: action.when, reverse=True)[:limit]
 

@@ -13,17 +13,17 @@ from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, quote, stands_in, task_of, unquote
 from celery_groupfifo.gate.model import why_set_aside
 from celery_groupfifo.gate.records import Limits, PlaceInLine, StoredEntry, message_of
-from celery_groupfifo.gate.recovery import MOST_BYTES
 from celery_groupfifo.groups import audit, content
 from celery_groupfifo.groups.action_calls import ActionCalls
+from celery_groupfifo.groups.purge import Purge
 from celery_groupfifo.groups.reader import PLACES, Reader
 from celery_groupfifo.groups.view import shown_limits
 from celery_groupfifo.sending.revoke import tell_revoked
 
 #: Bytes of messages per call of `move`, at most.
 MOVED_BYTES = 4_000_000
-#: Members of `due` per round trip.
-SCANNED = 1000
+#: Keys that the audit names of an action on many groups.
+NAMED = 20
 
 
 class Operator:
@@ -130,36 +130,13 @@ class Operator:
 
     # -- many tasks --------------------------------------------------------
 
-    def purge(self, key: str, reason: str, by: str) -> int:
-        """Revoke the tasks of a group, see `Groups.purge`."""
-        keys, group = self._keys_of(key)
-        note = audit.new_note("purge", key, by, reason)
-        calls, places = ActionCalls(self._gate, keys, note), [keys.line(group), keys.wake]
-        bound, more, total = 0, 1, 0
-        while more:
-            bound, more, count, *rest = calls.run("purge", places, group, bound, PLACES, MOST_BYTES, noted=bound != 0)
-            gone, words = rest[: 2 * count], rest[2 * count :]
-            calls.publish(words)
-            self._tell([(task_of(id.decode()), text) for id, text in zip(gone[::2], gone[1::2], strict=True)])
-            total += count
-        calls.close()
-        total += self._purge_scheduled(keys, group)
-        audit.log(note, f"{total} tasks")
-        return total
-
-    def _purge_scheduled(self, keys: Keys, group: Quoted) -> int:
-        """Take out tasks with an ETA that are in no line: only their members of `due` name them, among all groups'."""
-        left = self._reader.groups(keys, [group])
-        if not left or left[0].depth <= len(left[0].running):
-            return 0
-        pages = self._reader.scan("zscan", keys.due, SCANNED, f"e {group} *")
-        total = 0
-        for page in pages:
-            ids = [task_of(member.split(" ")[2]) for member, _ in page]
-            gone = [(id, raw) for id in ids if (raw := self._gate.revoke(id, group=group)) is not None]
-            tell_revoked(self._app, gone)
-            total += len(gone)
-        return total
+    def purge(self, keys: Sequence[str], reason: str, by: str) -> dict[str, int]:
+        """Revoke the tasks of groups, see `Groups.purge` and `Groups.purge_many`."""
+        some = {"groups": len(keys), "keys": list(keys[:NAMED])} if len(keys) != 1 else {}
+        note = audit.new_note("purge", keys[0] if len(keys) == 1 else "", by, reason, **some)
+        counts = Purge(self._app, self._gate, self._reader, note).run(keys)
+        audit.log(note, f"{sum(counts.values())} tasks")
+        return counts
 
     def move(self, old: str, new: str, reason: str, by: str) -> int:
         """Move the tasks of a group, see `Groups.move`."""

@@ -16,7 +16,7 @@ from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, due_score, entry_na
 from celery_groupfifo.gate.records import FLAG_LETTERS, LIMITED, Flight, Limits, StoredEntry, StoredGroup, in_order
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content, leases
-from celery_groupfifo.groups.pace import Pace
+from celery_groupfifo.groups.pace import SCRIPT, Pace
 from celery_groupfifo.groups.survey import EVERYTHING, STATES_IN_FLIGHT, Look, Surveyed, oldest_since, state_of, survey
 from celery_groupfifo.groups.turns import with_turns
 from celery_groupfifo.groups.view import Flag, Group, Limit, Running, moment
@@ -68,11 +68,11 @@ class Reader:
 
     def run(self, name: str, keys: Keys, more: Sequence[str], args: Sequence[Any]) -> Any:
         """Run a script that only reads, see `Store.run`."""
-        with self._paced():
+        with self._paced(SCRIPT):
             return self.gate.store.run(name, keys, more, args)
 
-    def _paced(self) -> AbstractContextManager[None]:
-        return self._pace.call() if self._pace is not None else nullcontext()
+    def _paced(self, most: float = 0.0) -> AbstractContextManager[None]:
+        return self._pace.call(most=most) if self._pace is not None else nullcontext()
 
     def one(self, command: str, *args: Any, **options: Any) -> Any:
         """Run one command; see `ask`."""

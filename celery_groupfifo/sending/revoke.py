@@ -65,7 +65,7 @@ def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]], producer: Any =
     """
     for number, (task_id, raw) in enumerate(gone):
         try:
-            _mark(app, task_id, raw, reason)
+            mark(app, task_id, raw, reason)
         except Exception as error:  # any backend may raise anything
             raise GroupFifoError(
                 f"{len(gone)} tasks were taken out of the gate, but the result backend does not know of "
@@ -92,8 +92,16 @@ def tell_monitors(app: Celery, task_ids: Sequence[str], held: Any = None) -> Non
         logger.debug("The event for %d revoked tasks was not sent: %r", len(task_ids), error)
 
 
-def _mark(app: Celery, task_id: str, raw: bytes, reason: str = "revoked") -> None:
-    request = _request(raw, task_id)
+def mark(app: Celery, task_id: str, raw: bytes, reason: str = "revoked") -> None:
+    """Store the state REVOKED of a task, and send the signal.
+
+    Args:
+        app: The app whose backend has its result.
+        task_id: Of the task.
+        raw: Its message, without tickets.
+        reason: That the result gives.
+    """
+    request = request_of(raw, task_id)
     task = app.tasks.get(request.task) if request.get("task") else None
     backend = task.backend if task is not None else app.backend
     # With the request, so that Celery can tell the chord that the task belongs to.
@@ -101,26 +109,35 @@ def _mark(app: Celery, task_id: str, raw: bytes, reason: str = "revoked") -> Non
     signals.task_revoked.send(sender=task or app, request=request, terminated=False, signum=None, expired=False)
 
 
-def _request(raw: bytes, task_id: str) -> Context:
+def request_of(raw: bytes, task_id: str) -> Context:
     """Return the request that a worker would make of a parked message."""
     try:
-        payload = loads(raw)
-        headers = dict(payload["headers"])
-        body = Message(
-            body=_body(payload),
-            content_type=payload["content-type"],
-            content_encoding=payload["content-encoding"],
-            headers=headers,
-            accept=[payload["content-type"]],
-        ).decode()
-        args, kwargs, embed = body
-        return Context(cleaned(headers), args=args, kwargs=kwargs, **embed)
+        return read_request(raw)
     except Exception:  # a stored message may be broken in any way, and the others are to be told
         logger.exception(
             "The message of task %s can't be read: its chord and error callbacks do not learn of the revoke.",
             task_id,
         )
         return Context(id=task_id, task=None)
+
+
+def read_request(raw: bytes) -> Context:
+    """Return the request that a worker would make of a parked message.
+
+    Raises:
+        Exception: Nobody can read it.
+    """
+    payload = loads(raw)
+    headers = dict(payload["headers"])
+    body = Message(
+        body=_body(payload),
+        content_type=payload["content-type"],
+        content_encoding=payload["content-encoding"],
+        headers=headers,
+        accept=[payload["content-type"]],
+    ).decode()
+    args, kwargs, embed = body
+    return Context(cleaned(headers), args=args, kwargs=kwargs, **embed)
 
 
 def _body(payload: dict[str, Any]) -> Any:
@@ -145,7 +162,7 @@ def hook() -> None:
                     failed = error
                     continue
                 if raw is not None:
-                    _mark(self.app, each, raw)
+                    mark(self.app, each, raw)
                     gone.append(each)
             tell_monitors(self.app, gone)
         reply = tell_workers(self, task_id, *args, **kwargs)

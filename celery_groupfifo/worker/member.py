@@ -18,10 +18,10 @@ from celery_groupfifo.errors import GroupFifoError, UnsupportedState
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.hang_up import hang_up
 from celery_groupfifo.gate.keys import Keys, quote
-from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.gate.model import CutOff, Ticket
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.printing import escaping
-from celery_groupfifo.sending.revoke import tell_revoked
+from celery_groupfifo.sending.telling import Teller
 from celery_groupfifo.worker import events
 from celery_groupfifo.worker.answers import AnswerDispatcher
 from celery_groupfifo.worker.background import Background
@@ -31,6 +31,7 @@ from celery_groupfifo.worker.endings import Endings
 from celery_groupfifo.worker.inspect import members
 from celery_groupfifo.worker.lanes import Lanes
 from celery_groupfifo.worker.loop import Loop
+from celery_groupfifo.worker.outage import Outage
 from celery_groupfifo.worker.outbox import Outbox
 from celery_groupfifo.worker.patches import Tuning
 from celery_groupfifo.worker.pools import pool_of
@@ -107,6 +108,7 @@ class Member:
         self.receiver = Receiver(self)
         self.endings = Endings(self)
         self.backend = Background("groupfifo-revoked")
+        self._untold = Outage(logger, "This is tried again.", "Tasks that are cut off are told and ended again.")
         self.renewer = self._renewer(make("groupfifo-renewer"))
         self.sweeper = self._sweeper(make("groupfifo-sweeper"))
         self._thread = _Thread()
@@ -142,9 +144,8 @@ class Member:
     def _sweeper(self, gate: Gate) -> Sweeper | Sweepers:
         def sweeper(part: list[Keys]) -> Sweeper:
             lists, length = self.lists.all, self.publisher.length
-            return Sweeper(
-                gate, self.owner, lists, self.events, self._tell_revoked, length, part, self._moved, self._unsupported
-            )
+            events, cancel = self.events, partial(self._cancel, gate)
+            return Sweeper(gate, self.owner, lists, events, cancel, length, part, self._moved, self._unsupported)
 
         parts = partitions_by_server(gate)
         return sweeper(parts[0]) if len(parts) == 1 else Sweepers({part[0].tag: sweeper(part) for part in parts})
@@ -210,9 +211,17 @@ class Member:
             while waiting:
                 self.loop.soon(waiting.popleft())
 
-    def _tell_revoked(self, gone: list[tuple[str, bytes]]) -> None:
-        """Tell the result backend, which may hang, that tasks were revoked at the gate."""
-        self.backend.submit(partial(tell_revoked, self.consumer.app, gone))
+    def _cancel(self, gate: Gate, part: CutOff) -> None:
+        """Tell the result backend, which may hang, of tasks that are cut off, and end them; once for each part."""
+        self.backend.submit(partial(self._tell_and_end, gate, part), part)
+
+    def _tell_and_end(self, gate: Gate, part: CutOff) -> None:
+        try:
+            with Teller(self.consumer.app) as teller:
+                gate.cancel_rest(part, teller.tell)
+            self._untold.is_over()
+        except GroupFifoError as error:  # the next sweep names the part again
+            self._untold.goes_on(error)
 
     def _moved(self, before: tuple[str, int]) -> None:
         """Follow the gate to another master: it may lack the last begins, and Celery may wait for the old one."""

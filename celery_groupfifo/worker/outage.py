@@ -13,10 +13,11 @@ class Outage:
     Args:
         logger: Of the thread.
         consequence: A sentence that follows the first error.
+        over: The sentence for its end.
     """
 
-    def __init__(self, logger: Logger, consequence: str) -> None:
-        self._logger, self._consequence = logger, consequence
+    def __init__(self, logger: Logger, consequence: str, over: str = "The gate answers again.") -> None:
+        self._logger, self._consequence, self._over = logger, consequence, over
         self._lasts = False
 
     def goes_on(self, error: GroupFifoError) -> None:
@@ -29,4 +30,4 @@ class Outage:
         """Take a call that was answered; the first one after a failed one is logged."""
         if self._lasts:
             self._lasts = False
-            self._logger.info("The gate answers again.")
+            self._logger.info(self._over)

@@ -2,7 +2,7 @@
 
 It has threads of its own (greenlets where threads are patched), with their own connections: the event loop may stall,
 and its timers stop while it reconnects. It never publishes a ticket or writes a result itself, as brokers and result
-backends may hang: the gate's releaser and `tell_revoked` only take them.
+backends may hang: the gate's releaser and `cancel` only take them.
 
 Of all workers one watches, and knows when the next item is due; see lua/lib/pulse.lua. The bell wakes one of them for
 an item that is due sooner, and that one watches from then on.
@@ -21,7 +21,7 @@ from celery.utils.log import get_logger
 from celery_groupfifo.errors import GroupFifoError, UnsupportedState
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted
-from celery_groupfifo.gate.model import Lists
+from celery_groupfifo.gate.model import CutOff, Lists
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.worker.gate_call import GATE_RETRY_SECONDS
 from celery_groupfifo.worker.lost import Length, LostTickets
@@ -51,7 +51,7 @@ class Sweeper:
         owner: The worker's name at the gate.
         lists: Returns the broker's lists that the worker consumes.
         events: Receives its reports.
-        tell_revoked: Takes id and message of tasks cancelled after a failure; it must not wait.
+        cancel: Takes what was cut off lines, and is to be told and ended; it must not wait.
         length: Asks the broker for the length of a queue, from a thread that may hang; None: the releaser's.
         partitions: Those that it sweeps, all of one server; None: all.
         moved: Called after a sweep that sentinels have led to another server, with the address of the one before.
@@ -64,7 +64,7 @@ class Sweeper:
         owner: Quoted,
         lists: Callable[[], Lists],
         events: SweepEvents,
-        tell_revoked: Callable[[list[tuple[str, bytes]]], None],
+        cancel: Callable[[CutOff], None],
         length: Length | None = None,
         partitions: Sequence[Keys] | None = None,
         moved: Callable[[Any], None] | None = None,
@@ -73,7 +73,7 @@ class Sweeper:
         self._moved, self._server = moved, None
         self._gate, self._owner, self._lists = gate, owner, lists
         self._unsupported = unsupported
-        self._events, self._tell_revoked = events, tell_revoked
+        self._events, self._cancel = events, cancel
         self._partitions = list(gate.keyspace.partitions if partitions is None else partitions)
         length = length or getattr(gate.releaser, "length", None) or _unknown
         self._lost = LostTickets(gate, owner, length, self._partitions)
@@ -159,8 +159,8 @@ class Sweeper:
         swept = self._gate.sweep(keys, self._lists(), self._owner, woken, self._every)
         if swept.reclaimed:
             self._events.reclaimed(swept.reclaimed)
-        if swept.cancelled:
-            self._tell_revoked(swept.cancelled)
+        for part in swept.cut_off:
+            self._cancel(part)
         if swept.next_due is not None:
             self._due_at[keys.tag] = monotonic() + (swept.next_due + 0.001 if swept.next_due else 0.0)
 

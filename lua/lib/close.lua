@@ -7,7 +7,7 @@ local function close_group(group, g)
   if g.drained then
     clear_flag(group, g, 'd')
   end
-  if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
+  if g.ended and not string.find(g.flags, '[^finoswkv-]') then -- these marks end with the last entry
     redis.call('HDEL', K.groups, group)
     if has_flag(g, 's') then
       forget_begins(group)

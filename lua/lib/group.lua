@@ -6,6 +6,7 @@
 --           set its limits, s its starts are counted, n others may join those under way, see lib/limits.lua · i
 --           entries of it have identities, see lib/identity.lua · w entries of it wait in their windows, or did · k
 --           tasks of it have other keys, too, see lib/stand_in.lua · f entries of it have fair keys, see lib/fair.lua
+--           v an entry was revoked that is cut off, see cancel.lua
 --   aside   number of its entries that are neither in line nor under way: their ETA has not come, their window is not
 --           over, or they are cut off
 --   empty   number of places in its line whose entry was revoked

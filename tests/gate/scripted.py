@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from celery_groupfifo.gate.cutting import part_of
 from celery_groupfifo.gate.keys import Keys, quote
-from celery_groupfifo.gate.model import Bound, Dedup, Ticket
+from celery_groupfifo.gate.model import Bound, CutOff, Dedup, Ticket
 from celery_groupfifo.gate.observations import Observations, Seen, Sent
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.gate.store import Store
@@ -308,9 +309,17 @@ def _cancel(world: World) -> Call:
     world.park("b")
     world.park("c")
     world.gate.finish(world.failing(ticket, "g", "cancel_rest"))
-    keys, member = world.keys, f"d g {ticket.fence}"
-    more = [keys.cut_off(quote("g"), ticket.fence), keys.answer("x"), keys.line(quote("g"))]
-    return lambda: world.gate.store.run("cancel", keys, more, [member, 1, "g", 1, 1000])
+    part = CutOff(world.keys, quote("g"), str(ticket.fence))
+    (read,), _ = world.gate.cut([part])
+    return lambda: world.gate.cancel([read])
+
+
+def _cut(world: World) -> Call:
+    world.run("a")
+    world.park("b")
+    world.park("c", "other")
+    parts = [part_of(world.keys, quote(group)) for group in ("g", "other")]
+    return lambda: world.gate.cut(parts, world.now * 1000, "note")
 
 
 def _renew(world: World) -> Call:
@@ -494,6 +503,7 @@ CASES = [
     Case("fail", _fail("cancel_rest"), "cancel_rest"),
     Case("fail", _fail_replaced, "replaced"),
     Case("cancel", _cancel),
+    Case("cut", _cut),
     Case("observe_send", _observe_send),
     Case("observe_start", _observe_start),
     Case("observe_end", _observe_end),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis
 from celery import Celery
 
 from celery_groupfifo.gate import counts
+from celery_groupfifo.gate.cutting import Gone
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.gate.model import Bound, Dedup, Entry, Failure, Finish, Finished, Lists, Number, Swept, Ticket
-from celery_groupfifo.gate.records import Flight, StoredGroup, StoredLetter
+from celery_groupfifo.gate.records import Flight, StoredGroup, StoredLetter, message_of
 from celery_groupfifo.gate.route import Route
 from celery_groupfifo.sending.order import sortable
 from celery_groupfifo.windows import NO_BREAKER, Breaker
@@ -136,6 +137,16 @@ class TestGate(Gate):
         return super().lease(self.with_fence(ticket))
 
 
+@dataclass
+class SweptWorld(Swept):
+    """A sweep; `cancelled` has id and message of tasks that were cut off, and are told and ended now."""
+
+    cancelled: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def told(self, gone: Sequence[Gone]) -> None:
+        self.cancelled += [(id, message_of(text)) for id, text in gone]
+
+
 class World:
     """One gate, the lists of its broker, and the time.
 
@@ -244,15 +255,16 @@ class World:
         place = Number(f"run-{ticket.fence}", number)
         return self.gate.insert(make_entry(self.gate, id, key, queue, **more), ticket, place)
 
-    def sweep(self, lists: Lists = (), owner: str = "w1") -> Swept:
-        """Sweep all partitions; what is due next is that of the first one."""
-        every = Swept(None, 0)
+    def sweep(self, lists: Lists = (), owner: str = "w1") -> SweptWorld:
+        """Sweep all partitions, and end what is cut off; what is due next is that of the first one."""
+        every = SweptWorld(None, 0)
         for keys in reversed(self.gate.keyspace.partitions):
             swept = self.gate.sweep(keys, lists, quote(owner))
             every.next_due = swept.next_due
             every.reclaimed += swept.reclaimed
             every.named += swept.named
-            every.cancelled += swept.cancelled
+            for part in swept.cut_off:
+                self.gate.cancel_rest(part, every.told)
         return every
 
     def rerelease(self, **more: int) -> int:

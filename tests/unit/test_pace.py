@@ -8,7 +8,7 @@ from celery import Celery
 from celery_groupfifo import Groups
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.groups import pace
-from celery_groupfifo.groups.pace import Pace, pace_of
+from celery_groupfifo.groups.pace import OWED, Pace, pace_of
 
 
 class Hours:
@@ -73,12 +73,43 @@ def test_a_rest_gives_the_burst_back_and_no_more(hours: Hours) -> None:
     assert limit.owed() == pytest.approx(1.0)
 
 
-def test_no_call_waits_for_longer_than_it_may(hours: Hours) -> None:
+def test_no_call_waits_for_longer_than_it_may_and_the_rest_is_owed(hours: Hours) -> None:
     limit = Pace(share=0.1, burst=2.0, longest=3.0)
     limit.spent(1000.0)
     assert limit.owed() == 3.0
     hours.wait(3)
-    assert limit.owed() == 0.0
+    assert limit.owed() == 3.0, "of a minute"
+    hours.wait(OWED - 3)
+    assert limit.owed() == pytest.approx(0.0)
+
+
+def test_a_dear_call_is_a_part_of_the_time_too(hours: Hours) -> None:
+    """A list of a large gate takes more than a second of CPU: no part of that is forgiven."""
+    limit, start, calls = Pace(), hours.now, 0
+    while hours.now < start + 1000:
+        with limit.call(wait=hours.wait):
+            hours.work(1.3)
+        calls += 1
+    assert calls * 1.3 < 2 + 2 * 1.3 + pace.SHARE * 1000
+
+
+def test_calls_at_the_same_time_wait_for_each_other(hours: Hours) -> None:
+    limit = Pace(share=0.1, burst=0.0)
+    with limit.call(wait=hours.wait):
+        hours.work(1.0)
+    waits: list[float] = []
+    for _ in range(3):  # none of them has come to its work
+        waits.append(limit.owed())
+        limit.charge()
+    assert waits == sorted(waits) and waits[1] - waits[0] == pytest.approx(pace.LAST * 1.0 / 0.1)
+
+
+@pytest.mark.parametrize(("waited", "counts"), [(0.002, 0.002), (5.0, pace.SCRIPT)])
+def test_the_time_of_a_script_counts_up_to_a_bound(hours: Hours, waited: float, counts: float) -> None:
+    limit = Pace(share=0.1, burst=0.0)
+    with limit.call(wait=refuse, most=pace.SCRIPT):
+        hours.wait(waited)
+    assert limit.owed() == pytest.approx(counts / 0.1, abs=1e-6)
 
 
 def test_a_call_that_failed_counts_too(hours: Hours) -> None:

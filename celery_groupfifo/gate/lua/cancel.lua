@@ -1,19 +1,17 @@
 -- Made of lua/cancel.lua by `make scripts`: change that file, not this one.
 --
--- cancel: end entries that a failed run has cut off their line, a number per call; see fail.lua.
+-- cancel: end entries that are cut off their lines, and whose states the result backend knows by now; many groups in a
+-- call. See fail.lua and cut.lua.
 --
--- KEYS[1-9]       the gate's own, see lib/keys.lua
--- KEYS[10] cut_off (list)   places, head first
--- KEYS[11] answer (string) of this action's last call
--- KEYS[12] line    (list)  of the group
--- ARGV[1-2]       clock, tag
--- ARGV[3] member  (text)   of due
--- ARGV[4] call    (number) of this action, from 1
--- ARGV[5] group   (text)
--- ARGV[6] limit   (count)
--- ARGV[7] most    (bytes)  of entries in one answer; and one entry more
--- Returns {[id, entry]...} taken out
--- Complexity O(limit · log groups)
+-- KEYS[1-9]         the gate's own, see lib/keys.lua
+-- KEYS[10-] parts   (list)   of each group the part that is cut off its line, and the line
+-- ARGV[1-2]         clock, tag
+-- ARGV[3] claim     (ms)     how long what is left of the parts is left to the caller
+-- ARGV[4-] group, fence, seen, told   of each group; of the part; number of its first places that the caller has read;
+--                            those of them that were told, in lines
+-- Returns {aside, [queue, message]...}: of each group 1 where entries are aside that are not in this part, else 0 · to
+--         publish
+-- Complexity O(places · log groups)
 local redis_call = redis.call
 local K_entries = KEYS[1]
 local K_groups = KEYS[2]
@@ -56,16 +54,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_9
+  local read_group_10
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_8
+      local group_text_9
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_8 = texts[group]
+        group_text_9 = texts[group]
       end
-      local text = group_text_8
+      local text = group_text_9
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -84,15 +82,15 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_9 = g
+    read_group_10 = g
   end
-  local g = read_group_9
+  local g = read_group_10
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_10, read_entry_11
+        local read_entry_11, read_entry_12
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
@@ -105,9 +103,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_10, read_entry_11 = entry, corrupt
+          read_entry_11, read_entry_12 = entry, corrupt
         end
-        local entry, corrupt = read_entry_10, read_entry_11
+        local entry, corrupt = read_entry_11, read_entry_12
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -316,361 +314,94 @@ local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has 
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
-local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
-local answer, call = KEYS[11], ARGV[4]
-local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-if before == call then
-  return cmsgpack.unpack(packed)
-end
--- Returns the text of an entry that stands at its place in the line, also of an unreadable one; else nothing.
-local function text_in_line(us, id)
-  local read_entry_16, read_entry_17
-  do -- read_entry(id)
-    local text = redis_call('HGET', K_entries, id)
-    local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
-    local entry, corrupt
-    if group then
-      entry = {
-        us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
-        at = at,
-      }
-    elseif text then
-      corrupt = text
-    end
-    read_entry_16, read_entry_17 = entry, corrupt
-  end
-  local entry, corrupt = read_entry_16, read_entry_17
-  return entry and entry.us == us and entry.text or corrupt
-end
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
-
-local cut_off, line = KEYS[10], KEYS[12]
-local member, group, limit, most = ARGV[3], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-
-local gone, bytes, g = {}, 0, open_group(group)
-for _ = 1, limit do
-  local item = bytes < most and redis_call('LPOP', cut_off)
-  if not item then
-    break
+local later = { entries = {}, parts = {}, ends = {}, states = {}, due = {}, undue = {}, tickets = {} }
+local function each_later(command, key, list)
+  if #list > 0 then
+    return redis_call(command, key, unpack(list))
   end
-  local us, id = string.match(item, '^(%d+) (.*)$')
-  if text_in_line(us, id or '') then -- else it was revoked
-    local withdraw_46
-    do -- withdraw(id, group, g)
-      local of, name, at, left = group, id, g, false
-      if has_flag(g, 'k') then
-        local is_left_behind_42
-        do -- is_left_behind(id)
-          local stands_for_28, stands_for_29
-          do -- stands_for(id)
-            local of, name
-            if string.find(id, ';k', 1, true) then
-              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-            end
-            stands_for_28, stands_for_29 = of, name
-          end
-          local _, name = stands_for_28, stands_for_29
-          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_42 = name and not said or said == '!'
-        end
-        left = is_left_behind_42
-        local stands_for_30, stands_for_31
-        do -- stands_for(id)
-          local of, name
-          if string.find(id, ';k', 1, true) then
-            of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-          end
-          stands_for_30, stands_for_31 = of, name
-        end
-        local its, known = stands_for_30, stands_for_31
-        if known and not left then
-          of, name, at = its, known, open_group(its)
-        end
-      end
-      local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
-      local failed = r and r.stop == 'b'
-      if r and has_flag(at, 'f') then
-        do -- leave_turn(of, r)
-          local group = of
-          local text = redis_call('HGET', K_entries, r.id)
-          local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
-          if fair then
-            local of = r.queue .. ' ' .. fair
-            local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-            redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-            freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
-          end
-        end
-        do -- look_now()
-          if freed then
-            redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
-          end
-        end
-      end
-      local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
-      if left then
-        text = nil
-        do -- remove_left(id)
-          local known = redis_call('HDEL', K_entries, id)
-          if string.find(id, ';k', 1, true) then
-            redis_call('HINCRBY', K_stats, 'stand_ins', -known)
-          else
-            redis_call('HINCRBY', K_stats, 'tasks_removed', known)
-            redis_call('HDEL', K_begins, 'k ' .. id)
-          end
-        end
-      elseif not stays and redis_call('HDEL', K_entries, name) == 1 then
-        redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
-      end
-      do -- free_identity(name, of, at, failed)
-        local id, group, g, ran = name, of, at, failed
-        local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
-        local after, identity = string.match(said or '', '^(%d+) (.*)$')
-        if identity then
-          local field = 'i ' .. group .. ' ' .. identity
-          local others_of_40
-          do -- others_of(field, id)
-            local others = ''
-            local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
-            for name in string.gmatch(names or '', '%S+') do
-              others = others .. (name == id and '' or ' ' .. name)
-            end
-            others_of_40 = others
-          end
-          local others = others_of_40
-          redis_call('HDEL', K_identities, 'n ' .. id)
-          if others ~= '' then
-            redis_call('HSET', K_identities, field, '-' .. others)
-          elseif ran and after ~= '0' then
-            local till = digits(now_ms() + after)
-            redis_call('HSET', K_identities, field, till .. ' ' .. id)
-            redis_call('ZADD', K_due, K_REST + till, field)
-          else
-            redis_call('HDEL', K_identities, field)
-          end
-        end
-      end
-      if redis_call('ZREM', K_due, 'e ' .. of .. ' ' .. name) == 1 then
-        do -- leave_window(of, at, name)
-          local group, g, id = of, at, name
-          local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
-          local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
-          if order then
-            redis_call('HDEL', K_begins, 'o ' .. id)
-            redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
-          end
-        end
-        do -- add_to(at, 'aside', -1)
-          local g, what, number = at, 'aside', -1
-          g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-        end
-      end
-      if r then
-        redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. name, 'r ' .. of .. ' ' .. name, 'b ' .. of .. ' ' .. name)
-        redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
-        do -- remove_record(at, name)
-          local g, id = at, name
-          for at = #g, 1, -1 do
-            if g[at].id == id then
-              table.remove(g, at)
-            end
-          end
-        end
-      end
-      if failed then
-        do -- clear_flag(of, at, 'b')
-          local group, g, letter = of, at, 'b'
-          redis_call('HDEL', K_flags, letter .. ' ' .. group)
-          do -- drop_mark(g, letter)
-            g.flags = string.gsub(g.flags, letter, '', 1)
-            g.flags = g.flags == '' and '-' or g.flags
-          end
-        end
-      elseif not left then
-        redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
-      end
-      if has_flag(g, 'k') then
-        do -- leave_places(name, id)
-          local by = id
-          local number = 0
-          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
-            number = number + 1
-            local id = name .. ';k' .. number
-            local g = open_group(of)
-            local r = record_of(g, id)
-            if r or id == by or not has_flag(g, 'c') then
-              local known = redis_call('HDEL', K_entries, id)
-              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
-              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
-                local what, number = 'empty', not r and id ~= by and known or 0
-                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-              end
-            end
-            do -- remove_record(g, id)
-              for at = #g, 1, -1 do
-                if g[at].id == id then
-                  table.remove(g, at)
-                end
-              end
-            end
-            do -- write_group(of, g)
-              local group, other, other_g = of, nil, nil
-              local state_text_4
-              do -- state_text(g)
-                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                for at = 1, #g do
-                  local r = g[at]
-                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                end
-                state_text_4 = text
-              end
-              local text = state_text_4
-              if other then
-                local state_text_5
-                do -- state_text(other_g)
-                  local g = other_g
-                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                  for at = 1, #g do
-                    local r = g[at]
-                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                  end
-                  state_text_5 = text
-                end
-                local other_text = state_text_5
-                redis_call('HSET', K_groups, group, text, other, other_text)
-              else
-                redis_call('HSET', K_groups, group, text)
-              end
-            end
-            do -- look_soon(K_REST, 'a ' .. of)
-              local score, member = K_REST, 'a ' .. of
-              redis_call('ZADD', K_due, score + now_ms(), member)
-              soon = true
-            end
-          end
-          redis_call('HDEL', K_begins, 'k ' .. name)
-        end
-        if name ~= id then
-          do -- add_to(at, 'empty', not r and not stays and 1 or 0)
-            local g, what, number = at, 'empty', not r and not stays and 1 or 0
-            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-          end
-          do -- write_group(of, at)
-            local group, g, other, other_g = of, at, nil, nil
-            local state_text_4
-            do -- state_text(g)
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_4 = text
-            end
-            local text = state_text_4
-            if other then
-              local state_text_5
-              do -- state_text(other_g)
-                local g = other_g
-                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                for at = 1, #g do
-                  local r = g[at]
-                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                end
-                state_text_5 = text
-              end
-              local other_text = state_text_5
-              redis_call('HSET', K_groups, group, text, other, other_text)
-            else
-              redis_call('HSET', K_groups, group, text)
-            end
-          end
-          do -- look_soon(K_REST, 'a ' .. of)
-            local score, member = K_REST, 'a ' .. of
-            redis_call('ZADD', K_due, score + now_ms(), member)
-            soon = true
-          end
-        end
-        if stays then
-          redis_call('HSET', K_begins, 'k ' .. name, '!')
-        end
-      end
-      withdraw_46 = text or ''
-    end
-    local text = withdraw_46
-    do -- add_to(g, 'aside', -1)
-      local what, number = 'aside', -1
-      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-    end
-    if text ~= '' then
-      gone[#gone + 1] = id
-      gone[#gone + 1] = text
-    end
-    bytes = bytes + #text
+  return 0
+end
+
+local claim, out, removed, asides = tonumber(ARGV[3]), {}, 0, {}
+do -- read_states(4, 4)
+  local first, step = 4, 4
+  local names = {}
+  for at = first, #ARGV, step do
+    names[#names + 1] = ARGV[at]
+  end
+  local found = #names > 0 and redis_call('HMGET', K_groups, unpack(names)) or {}
+  for at, name in ipairs(names) do
+    texts[name] = found[at] or ''
   end
 end
-if redis_call('EXISTS', cut_off) == 1 then
-  redis_call('ZADD', K_due, K_REST + now_ms(), member)
-  do -- write_group(group, g)
-    local other, other_g = nil, nil
-    local state_text_4
-    do -- state_text(g)
-      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-      for at = 1, #g do
-        local r = g[at]
-        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+for at = 4, #ARGV, 4 do
+  local group, fence, seen, told = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local part, line = KEYS[10 + (at - 4) / 2], KEYS[11 + (at - 4) / 2]
+  local g, member = open_group(group), 'd ' .. group .. ' ' .. fence
+  local cancel_plainly_50
+  do -- cancel_plainly(line, part, group, g, member, seen, told)
+    local places, done = {}, false
+    if g.flags == 'c' and not g[2] and (not g[1] or g[1].state == 'r') then
+      places = redis_call('LRANGE', part, 0, seen)
+      done = #places > 0 and #places == seen and table.concat(places, '\n') == told
+        and (g[1] or redis_call('EXISTS', line) == 0) and true or false
+    end
+    if done then
+      for i = 1, #places do
+        later.entries[#later.entries + 1] = string.sub(places[i], 18)
       end
-      state_text_4 = text
-    end
-    local text = state_text_4
-    if other then
-      local state_text_5
-      do -- state_text(other_g)
-        local g = other_g
-        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-        for at = 1, #g do
-          local r = g[at]
-          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-        end
-        state_text_5 = text
+      later.parts[#later.parts + 1] = part
+      later.undue[#later.undue + 1] = member
+      do -- add_to(g, 'aside', -#places)
+        local what, number = 'aside', -#places
+        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
       end
-      local other_text = state_text_5
-      redis_call('HSET', K_groups, group, text, other, other_text)
-    else
-      redis_call('HSET', K_groups, group, text)
-    end
-  end
-else
-  if redis_call('ZREM', K_due, member) == 1 then
-    do -- drop_mark(g, 'c')
-      local letter = 'c'
-      g.flags = string.gsub(g.flags, letter, '', 1)
-      g.flags = g.flags == '' and '-' or g.flags
-    end
-  end
-  do -- advance({}, line, group, g, {})
-    local lists, group, out = {}, group, {}
-    local take_head_43, take_head_44
-    do -- take_head(line, group, g)
-      local group = group
-      local head, entry, corrupt
-      if g[1] then
-        local take_follower_38, take_follower_39
-        do -- take_follower(line, g)
-          local head, entry
-          local free = not has_flag(g, 'p')
-          for _, r in ipairs(g) do
-            free = free and r.stop == 'f'
+      do -- drop_mark(g, 'c')
+        local letter = 'c'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+      if g[1] or g.aside ~= '0' then
+        do -- write_later(group, g)
+          local state_text_6
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
           end
-          while free and g[1] and not head do
-            local read_entry_12, read_entry_13
-            do -- read_entry(g[1].id)
-              local id = g[1].id
+          local text = state_text_6
+          later.states[#later.states + 1] = group
+          later.states[#later.states + 1] = text
+        end
+      else
+        later.ends[#later.ends + 1] = group
+      end
+    end
+    cancel_plainly_50 = done
+  end
+  local done = cancel_plainly_50
+  if not done then
+    local items = redis_call('LRANGE', part, 0, seen - 1)
+    local last, gone = #items, {}
+    if string.find(g.flags, '[ikv]') or table.concat(items, '\n') ~= told then
+      local told_of_part_48, told_of_part_49
+      do -- told_of_part(items, told)
+        local known, gone, last = {}, {}, 0
+        for item in string.gmatch(told, '[^\n]+') do
+          known[item] = true
+        end
+        for i = 1, #items do
+          local us, id = string.match(items[i], '^(%d+) (.*)$')
+          local text_in_line_47
+          do -- text_in_line(us, id or '')
+            local us, id = us, id or ''
+            local read_entry_17, read_entry_18
+            do -- read_entry(id)
               local text = redis_call('HGET', K_entries, id)
               local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
               local entry, corrupt
@@ -682,148 +413,226 @@ else
               elseif text then
                 corrupt = text
               end
-              read_entry_12, read_entry_13 = entry, corrupt
+              read_entry_17, read_entry_18 = entry, corrupt
             end
-            local found, corrupt = read_entry_12, read_entry_13
-            if found then
-              head, entry = g[1], found
-              head.stop = '-'
-            else
-              if corrupt then -- it is set aside there, when its turn comes
-                redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+            local entry, corrupt = read_entry_17, read_entry_18
+            text_in_line_47 = entry and entry.us == us and entry.text or corrupt
+          end
+          local stands = text_in_line_47
+          if stands and not known[items[i]] then
+            break
+          end
+          gone[#gone + 1], last = stands and id or nil, i
+        end
+        told_of_part_48, told_of_part_49 = last, gone
+      end
+      last, gone = told_of_part_48, told_of_part_49
+      for i = 1, #gone do
+        local withdraw_46
+        do -- withdraw(gone[i], group, g)
+          local id = gone[i]
+          local of, name, at, left = group, id, g, false
+          if has_flag(g, 'k') then
+            local is_left_behind_43
+            do -- is_left_behind(id)
+              local stands_for_29, stands_for_30
+              do -- stands_for(id)
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_29, stands_for_30 = of, name
               end
-              table.remove(g, 1)
+              local _, name = stands_for_29, stands_for_30
+              local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+              is_left_behind_43 = name and not said or said == '!'
             end
-          end
-          take_follower_38, take_follower_39 = head, entry
-        end
-        head, entry = take_follower_38, take_follower_39
-      end
-      local others = #g
-      local has_room_33
-      do -- has_room(g)
-        local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
-        for at = 1, room and #g or 0 do
-          room = room and g[at].state ~= 'w' and g[at].stop == '-'
-        end
-        has_room_33 = room
-      end
-      local is_free = has_room_33
-      is_free = is_free and not head
-      local item = is_free and steps > 0 and redis_call('LPOP', line)
-      while item do
-        local id = string.sub(item, 18)
-        local read_entry_14, read_entry_15
-        do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
-          local entry, corrupt
-          if group then
-            entry = {
-              us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
-              at = at,
-            }
-          elseif text then
-            corrupt = text
-          end
-          read_entry_14, read_entry_15 = entry, corrupt
-        end
-        entry, corrupt = read_entry_14, read_entry_15
-        local stands, left = entry and entry.us == string.sub(item, 1, 16), false
-        if stands and has_flag(g, 'k') then
-          local is_left_behind_41
-          do -- is_left_behind(id)
-            local stands_for_28, stands_for_29
+            left = is_left_behind_43
+            local stands_for_31, stands_for_32
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_28, stands_for_29 = of, name
+              stands_for_31, stands_for_32 = of, name
             end
-            local _, name = stands_for_28, stands_for_29
-            local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_41 = name and not said or said == '!'
-          end
-          left = is_left_behind_41
-        end
-        if left then
-          do -- remove_left(id)
-            local known = redis_call('HDEL', K_entries, id)
-            if string.find(id, ';k', 1, true) then
-              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
-            else
-              redis_call('HINCRBY', K_stats, 'tasks_removed', known)
-              redis_call('HDEL', K_begins, 'k ' .. id)
+            local its, known = stands_for_31, stands_for_32
+            if known and not left then
+              of, name, at = its, known, open_group(its)
             end
           end
-        elseif stands then
-          local fits = true
-          if others > 0 then
-            local may_join_34
-            do -- may_join(group, g, entry, others)
-              local limits_of_24
-              do -- limits_of(group, g, entry)
-                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
-                local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-                local limits = {}
-                for _, text in ipairs({ own, set }) do
-                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
-                  if starts and starts ~= '0' then
-                    limits.starts, limits.window = tonumber(starts), tonumber(window)
-                  end
-                  if together and together ~= '0' then
-                    limits.together = tonumber(together)
-                  end
-                end
-                limits_of_24 = limits
+          local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
+          local failed = r and r.stop == 'b'
+          if r and has_flag(at, 'f') then
+            do -- leave_turn(of, r)
+              local group = of
+              local text = redis_call('HGET', K_entries, r.id)
+              local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+              if fair then
+                local of = r.queue .. ' ' .. fair
+                local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
               end
-              local limits = limits_of_24
-              may_join_34 = (limits.together or 1) > others
             end
-            fits = may_join_34
-          end
-          if not fits then
-            redis_call('LPUSH', line, item)
-          else
-            local new_record_6
-            do -- new_record(id, entry.queue)
-              local queue = entry.queue
-              new_record_6 = {
-                state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
-                call = '-', queue = queue,
-              }
+            do -- look_now()
+              if freed then
+                redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+              end
             end
-            head = new_record_6
-            g[others + 1] = head
           end
-          break
-        elseif corrupt then
-          do -- leave_places(id)
-            local name, by = id, nil
-            local number = 0
-            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
-              number = number + 1
-              local id = name .. ';k' .. number
-              local g = open_group(of)
-              local r = record_of(g, id)
-              if r or id == by or not has_flag(g, 'c') then
-                local known = redis_call('HDEL', K_entries, id)
+          local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
+          if left then
+            text = nil
+            do -- remove_left(id)
+              local known = redis_call('HDEL', K_entries, id)
+              if string.find(id, ';k', 1, true) then
                 redis_call('HINCRBY', K_stats, 'stand_ins', -known)
-                do -- add_to(g, 'empty', not r and id ~= by and known or 0)
-                  local what, number = 'empty', not r and id ~= by and known or 0
-                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              else
+                redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                redis_call('HDEL', K_begins, 'k ' .. id)
+              end
+            end
+          elseif not stays and redis_call('HDEL', K_entries, name) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+          do -- free_identity(name, of, at, failed)
+            local id, group, g, ran = name, of, at, failed
+            local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+            local after, identity = string.match(said or '', '^(%d+) (.*)$')
+            if identity then
+              local field = 'i ' .. group .. ' ' .. identity
+              local others_of_41
+              do -- others_of(field, id)
+                local others = ''
+                local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+                for name in string.gmatch(names or '', '%S+') do
+                  others = others .. (name == id and '' or ' ' .. name)
+                end
+                others_of_41 = others
+              end
+              local others = others_of_41
+              redis_call('HDEL', K_identities, 'n ' .. id)
+              if others ~= '' then
+                redis_call('HSET', K_identities, field, '-' .. others)
+              elseif ran and after ~= '0' then
+                local till = digits(now_ms() + after)
+                redis_call('HSET', K_identities, field, till .. ' ' .. id)
+                redis_call('ZADD', K_due, K_REST + till, field)
+              else
+                redis_call('HDEL', K_identities, field)
+              end
+            end
+          end
+          if redis_call('ZREM', K_due, 'e ' .. of .. ' ' .. name) == 1 then
+            do -- leave_window(of, at, name)
+              local group, g, id = of, at, name
+              local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
+              local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
+              if order then
+                redis_call('HDEL', K_begins, 'o ' .. id)
+                redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
+              end
+            end
+            do -- add_to(at, 'aside', -1)
+              local g, what, number = at, 'aside', -1
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+          end
+          if r then
+            redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. name, 'r ' .. of .. ' ' .. name, 'b ' .. of .. ' ' .. name)
+            redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
+            do -- remove_record(at, name)
+              local g, id = at, name
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
                 end
               end
-              do -- remove_record(g, id)
-                for at = #g, 1, -1 do
-                  if g[at].id == id then
-                    table.remove(g, at)
+            end
+          end
+          if failed then
+            do -- clear_flag(of, at, 'b')
+              local group, g, letter = of, at, 'b'
+              redis_call('HDEL', K_flags, letter .. ' ' .. group)
+              do -- drop_mark(g, letter)
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
+              end
+            end
+          elseif not left then
+            redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
+          end
+          if has_flag(g, 'k') then
+            do -- leave_places(name, id)
+              local by = id
+              local number = 0
+              for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                number = number + 1
+                local id = name .. ';k' .. number
+                local g = open_group(of)
+                local r = record_of(g, id)
+                if r or id == by or not has_flag(g, 'c') then
+                  local known = redis_call('HDEL', K_entries, id)
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                  do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                    local what, number = 'empty', not r and id ~= by and known or 0
+                    g[what] = string.format('%.0f', math.max(g[what] + number, 0))
                   end
                 end
+                do -- remove_record(g, id)
+                  for at = #g, 1, -1 do
+                    if g[at].id == id then
+                      table.remove(g, at)
+                    end
+                  end
+                end
+                do -- write_group(of, g)
+                  local group, other, other_g = of, nil, nil
+                  local state_text_4
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local text = state_text_4
+                  if other then
+                    local state_text_5
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_5 = text
+                    end
+                    local other_text = state_text_5
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                do -- look_soon(K_REST, 'a ' .. of)
+                  local score, member = K_REST, 'a ' .. of
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
               end
-              do -- write_group(of, g)
-                local group, other, other_g = of, nil, nil
+              redis_call('HDEL', K_begins, 'k ' .. name)
+            end
+            if name ~= id then
+              do -- add_to(at, 'empty', not r and not stays and 1 or 0)
+                local g, what, number = at, 'empty', not r and not stays and 1 or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+              do -- write_group(of, at)
+                local group, g, other, other_g = of, at, nil, nil
                 local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -859,276 +668,617 @@ else
                 soon = true
               end
             end
-            redis_call('HDEL', K_begins, 'k ' .. name)
-          end
-          do -- set_aside(id, group, 'corrupt', corrupt)
-            local why, text = 'corrupt', corrupt
-            do -- write_letter(id, group, why, text or '')
-              local name, text = id, text or ''
-              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-              if #text > FRONT then
-                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
-              end
-              do -- append('n ', '', number)
-                local kind, of = 'n ', ''
-                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                do -- link(kind, of, newest, number)
-                  local older, newer = newest, number
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                do -- link(kind, of, number, '0')
-                  local older, newer = number, '0'
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-              end
-              do -- append('g ', ' ' .. group, number)
-                local kind, of = 'g ', ' ' .. group
-                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                do -- link(kind, of, newest, number)
-                  local older, newer = newest, number
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                do -- link(kind, of, number, '0')
-                  local older, newer = number, '0'
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-              end
-              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-            end
-            if redis_call('HDEL', K_entries, id) == 1 then
-              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            if stays then
+              redis_call('HSET', K_begins, 'k ' .. name, '!')
             end
           end
-        else -- it was revoked: its place is empty
-          do -- add_to(g, 'empty', -1)
-            local what, number = 'empty', -1
-            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-          end
+          withdraw_46 = text or ''
         end
-        steps = steps - 1
-        item = steps > 0 and redis_call('LPOP', line)
+        local _ = withdraw_46
       end
-      if is_free and steps == 0 and not head then
-        redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
+      do -- add_to(g, 'aside', -#gone)
+        local what, number = 'aside', -#gone
+        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
       end
-      g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-      g.drained = not head and has_flag(g, 'd')
-      if g.drained then
-        local depth_of_7
-        do -- depth_of(line, g)
-          depth_of_7 = redis_call('LLEN', line) - g.empty + g.aside + #g
-        end
-        local depth = depth_of_7
-        g.drained = depth <= 0
+    elseif #items > 0 then
+      for i = 1, #items do
+        gone[i] = string.sub(items[i], 18)
       end
-      take_head_43, take_head_44 = head, entry
+      local count = redis_call('HDEL', K_entries, unpack(gone))
+      removed = removed + count
+      do -- add_to(g, 'aside', -count)
+        local what, number = 'aside', -count
+        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+      end
     end
-    local head, entry = take_head_43, take_head_44
-    if head then
-      do -- release(lists, group, g, head, entry, out)
-        local r = head
-        local held
-        if entry.limits ~= '' or g.flags ~= '-' then
-          local hold_back_35
-          do -- hold_back(group, g, r, entry)
-            local limits_of_25
-            do -- limits_of(group, g, entry)
-              local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
-              local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-              local limits = {}
-              for _, text in ipairs({ own, set }) do
-                local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
-                if starts and starts ~= '0' then
-                  limits.starts, limits.window = tonumber(starts), tonumber(window)
+    redis_call('LTRIM', part, last, -1)
+    if redis_call('EXISTS', part) == 1 then
+      redis_call('ZADD', K_due, K_REST + now_ms() + claim, member)
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_4
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_4 = text
+        end
+        local text = state_text_4
+        if other then
+          local state_text_5
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_5 = text
+          end
+          local other_text = state_text_5
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+    else
+      if redis_call('ZREM', K_due, member) == 1 then
+        do -- drop_mark(g, 'c')
+          local letter = 'c'
+          g.flags = string.gsub(g.flags, letter, '', 1)
+          g.flags = g.flags == '' and '-' or g.flags
+        end
+      end
+      if not has_flag(g, 'c') then
+        do -- drop_mark(g, 'v')
+          local letter = 'v'
+          g.flags = string.gsub(g.flags, letter, '', 1)
+          g.flags = g.flags == '' and '-' or g.flags
+        end
+      end
+      do -- advance({}, line, group, g, out)
+        local lists, group = {}, group
+        local take_head_44, take_head_45
+        do -- take_head(line, group, g)
+          local group = group
+          local head, entry, corrupt
+          if g[1] then
+            local take_follower_39, take_follower_40
+            do -- take_follower(line, g)
+              local head, entry
+              local free = not has_flag(g, 'p')
+              for _, r in ipairs(g) do
+                free = free and r.stop == 'f'
+              end
+              while free and g[1] and not head do
+                local read_entry_13, read_entry_14
+                do -- read_entry(g[1].id)
+                  local id = g[1].id
+                  local text = redis_call('HGET', K_entries, id)
+                  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
+                  local entry, corrupt
+                  if group then
+                    entry = {
+                      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                      at = at,
+                    }
+                  elseif text then
+                    corrupt = text
+                  end
+                  read_entry_13, read_entry_14 = entry, corrupt
                 end
-                if together and together ~= '0' then
-                  limits.together = tonumber(together)
+                local found, corrupt = read_entry_13, read_entry_14
+                if found then
+                  head, entry = g[1], found
+                  head.stop = '-'
+                else
+                  if corrupt then -- it is set aside there, when its turn comes
+                    redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+                  end
+                  table.remove(g, 1)
                 end
               end
-              limits_of_25 = limits
+              take_follower_39, take_follower_40 = head, entry
             end
-            local limits = limits_of_25
-            local free_at, awaits
-            if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-              if has_flag(g, 'n') then
-                do -- drop_mark(g, 'n')
-                  local letter = 'n'
-                  g.flags = string.gsub(g.flags, letter, '', 1)
-                  g.flags = g.flags == '' and '-' or g.flags
-                end
-              else
-                do -- add_mark(g, 'n')
-                  local letter = 'n'
-                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
-                end
+            head, entry = take_follower_39, take_follower_40
+          end
+          local others = #g
+          local has_room_34
+          do -- has_room(g)
+            local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
+            for at = 1, room and #g or 0 do
+              room = room and g[at].state ~= 'w' and g[at].stop == '-'
+            end
+            has_room_34 = room
+          end
+          local is_free = has_room_34
+          is_free = is_free and not head
+          local item = is_free and steps > 0 and redis_call('LPOP', line)
+          while item do
+            local id = string.sub(item, 18)
+            local read_entry_15, read_entry_16
+            do -- read_entry(id)
+              local text = redis_call('HGET', K_entries, id)
+              local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
+              local entry, corrupt
+              if group then
+                entry = {
+                  us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                  at = at,
+                }
+              elseif text then
+                corrupt = text
               end
+              read_entry_15, read_entry_16 = entry, corrupt
             end
-            if has_flag(g, 'k') then
-              local await_places_32
-              do -- await_places(r, entry)
-                local stands_for_26, stands_for_27
-                do -- stands_for(r.id)
-                  local id = r.id
+            entry, corrupt = read_entry_15, read_entry_16
+            local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+            if stands and has_flag(g, 'k') then
+              local is_left_behind_42
+              do -- is_left_behind(id)
+                local stands_for_29, stands_for_30
+                do -- stands_for(id)
                   local of, name
                   if string.find(id, ';k', 1, true) then
                     of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                   end
-                  stands_for_26, stands_for_27 = of, name
+                  stands_for_29, stands_for_30 = of, name
                 end
-                local of, name = stands_for_26, stands_for_27
-                local free_at
-                if of then
-                  free_at = now_ms() + FAR
-                  local other = record_of(open_group(of), name)
-                  if other and other.state == 'h' and other.stop == 's' then
-                    do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                      local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                      redis_call('ZADD', K_due, score + now_ms(), member)
-                      soon = true
-                    end
-                  end
+                local _, name = stands_for_29, stands_for_30
+                local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+                is_left_behind_42 = name and not said or said == '!'
+              end
+              left = is_left_behind_42
+            end
+            if left then
+              do -- remove_left(id)
+                local known = redis_call('HDEL', K_entries, id)
+                if string.find(id, ';k', 1, true) then
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
                 else
-                  local number = 0
-                  for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                    number = number + 1
-                    local place = r.id .. ';k' .. number
-                    local there = record_of(open_group(each), place)
-                    if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                      free_at = now_ms() + FAR
+                  redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                  redis_call('HDEL', K_begins, 'k ' .. id)
+                end
+              end
+            elseif stands then
+              local fits = true
+              if others > 0 then
+                local may_join_35
+                do -- may_join(group, g, entry, others)
+                  local limits_of_25
+                  do -- limits_of(group, g, entry)
+                    local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
+                    local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                    local limits = {}
+                    for _, text in ipairs({ own, set }) do
+                      local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
+                      if starts and starts ~= '0' then
+                        limits.starts, limits.window = tonumber(starts), tonumber(window)
+                      end
+                      if together and together ~= '0' then
+                        limits.together = tonumber(together)
+                      end
+                    end
+                    limits_of_25 = limits
+                  end
+                  local limits = limits_of_25
+                  may_join_35 = (limits.together or 1) > others
+                end
+                fits = may_join_35
+              end
+              if not fits then
+                redis_call('LPUSH', line, item)
+              else
+                local new_record_7
+                do -- new_record(id, entry.queue)
+                  local queue = entry.queue
+                  new_record_7 = {
+                    state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+                    call = '-', queue = queue,
+                  }
+                end
+                head = new_record_7
+                g[others + 1] = head
+              end
+              break
+            elseif corrupt then
+              do -- leave_places(id)
+                local name, by = id, nil
+                local number = 0
+                for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                  number = number + 1
+                  local id = name .. ';k' .. number
+                  local g = open_group(of)
+                  local r = record_of(g, id)
+                  if r or id == by or not has_flag(g, 'c') then
+                    local known = redis_call('HDEL', K_entries, id)
+                    redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                    do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                      local what, number = 'empty', not r and id ~= by and known or 0
+                      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
                     end
                   end
+                  do -- remove_record(g, id)
+                    for at = #g, 1, -1 do
+                      if g[at].id == id then
+                        table.remove(g, at)
+                      end
+                    end
+                  end
+                  do -- write_group(of, g)
+                    local group, other, other_g = of, nil, nil
+                    local state_text_4
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_4 = text
+                    end
+                    local text = state_text_4
+                    if other then
+                      local state_text_5
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_5 = text
+                      end
+                      local other_text = state_text_5
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
+                    end
+                  end
+                  do -- look_soon(K_REST, 'a ' .. of)
+                    local score, member = K_REST, 'a ' .. of
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+                redis_call('HDEL', K_begins, 'k ' .. name)
+              end
+              do -- set_aside(id, group, 'corrupt', corrupt)
+                local why, text = 'corrupt', corrupt
+                do -- write_letter(id, group, why, text or '')
+                  local name, text = id, text or ''
+                  local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                  local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                  redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                    'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                  if #text > FRONT then
+                    redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                  end
+                  do -- append('n ', '', number)
+                    local kind, of = 'n ', ''
+                    local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                    do -- link(kind, of, newest, number)
+                      local older, newer = newest, number
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    do -- link(kind, of, number, '0')
+                      local older, newer = number, '0'
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                  end
+                  do -- append('g ', ' ' .. group, number)
+                    local kind, of = 'g ', ' ' .. group
+                    local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                    do -- link(kind, of, newest, number)
+                      local older, newer = newest, number
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    do -- link(kind, of, number, '0')
+                      local older, newer = number, '0'
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                  end
+                  redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+                end
+                if redis_call('HDEL', K_entries, id) == 1 then
+                  redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                end
+              end
+            else -- it was revoked: its place is empty
+              do -- add_to(g, 'empty', -1)
+                local what, number = 'empty', -1
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            steps = steps - 1
+            item = steps > 0 and redis_call('LPOP', line)
+          end
+          if is_free and steps == 0 and not head then
+            redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
+          end
+          g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
+          g.drained = not head and has_flag(g, 'd')
+          if g.drained then
+            local depth_of_8
+            do -- depth_of(line, g)
+              depth_of_8 = redis_call('LLEN', line) - g.empty + g.aside + #g
+            end
+            local depth = depth_of_8
+            g.drained = depth <= 0
+          end
+          take_head_44, take_head_45 = head, entry
+        end
+        local head, entry = take_head_44, take_head_45
+        if head then
+          do -- release(lists, group, g, head, entry, out)
+            local r = head
+            local held
+            if entry.limits ~= '' or g.flags ~= '-' then
+              local hold_back_36
+              do -- hold_back(group, g, r, entry)
+                local limits_of_26
+                do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
+                  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                  local limits = {}
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
+                    if starts and starts ~= '0' then
+                      limits.starts, limits.window = tonumber(starts), tonumber(window)
+                    end
+                    if together and together ~= '0' then
+                      limits.together = tonumber(together)
+                    end
+                  end
+                  limits_of_26 = limits
+                end
+                local limits = limits_of_26
+                local free_at, awaits
+                if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                  if has_flag(g, 'n') then
+                    do -- drop_mark(g, 'n')
+                      local letter = 'n'
+                      g.flags = string.gsub(g.flags, letter, '', 1)
+                      g.flags = g.flags == '' and '-' or g.flags
+                    end
+                  else
+                    do -- add_mark(g, 'n')
+                      local letter = 'n'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                end
+                if has_flag(g, 'k') then
+                  local await_places_33
+                  do -- await_places(r, entry)
+                    local stands_for_27, stands_for_28
+                    do -- stands_for(r.id)
+                      local id = r.id
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_27, stands_for_28 = of, name
+                    end
+                    local of, name = stands_for_27, stands_for_28
+                    local free_at
+                    if of then
+                      free_at = now_ms() + FAR
+                      local other = record_of(open_group(of), name)
+                      if other and other.state == 'h' and other.stop == 's' then
+                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                    else
+                      local number = 0
+                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                        number = number + 1
+                        local place = r.id .. ';k' .. number
+                        local there = record_of(open_group(each), place)
+                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                          free_at = now_ms() + FAR
+                        end
+                      end
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    end
+                    await_places_33 = free_at
+                  end
+                  awaits = await_places_33
+                end
+                if limits.starts and not awaits then
+                  local counted_begins_22, counted_begins_23, counted_begins_24
+                  do -- counted_begins(group)
+                    local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                    local begins = {}
+                    for ms in string.gmatch(times or '', '%d+') do
+                      begins[#begins + 1] = tonumber(ms)
+                    end
+                    counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  end
+                  local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
+                  if not has_flag(g, 's') then
+                    do -- add_mark(g, 's')
+                      local letter = 's'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  if limits.starts > starts or limits.window > window then
+                    do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                      local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                      table.sort(begins)
+                      local text = digits(starts) .. ' ' .. digits(window)
+                      for at = math.max(#begins - starts + 1, 1), #begins do
+                        if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                          text = text .. ' ' .. digits(begins[at])
+                        end
+                      end
+                      redis_call('HSET', K_begins, 's ' .. group, text)
+                    end
+                  end
+                  local within = {}
+                  for _, other in ipairs(g) do -- one that is released may begin at any time
+                    if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
+                      begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                    end
+                  end
+                  for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                    if ms >= now_ms() - limits.window and ms <= now_ms() then
+                      within[#within + 1] = ms
+                    end
+                  end
+                  table.sort(within)
+                  local oldest = within[#within - limits.starts + 1]
+                  free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+                end
+                local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
+                if due > now_ms() and not awaits then
+                  free_at = math.max(free_at or 0, due)
                 end
                 if free_at then
-                  r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                  r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                await_places_32 = free_at
+                hold_back_36 = free_at or awaits
               end
-              awaits = await_places_32
-            end
-            if limits.starts and not awaits then
-              local counted_begins_21, counted_begins_22, counted_begins_23
-              do -- counted_begins(group)
-                local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-                local begins = {}
-                for ms in string.gmatch(times or '', '%d+') do
-                  begins[#begins + 1] = tonumber(ms)
-                end
-                counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
-              end
-              local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
-              if not has_flag(g, 's') then
-                do -- add_mark(g, 's')
-                  local letter = 's'
-                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
-                end
-              end
-              if limits.starts > starts or limits.window > window then
-                do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-                  local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-                  table.sort(begins)
-                  local text = digits(starts) .. ' ' .. digits(window)
-                  for at = math.max(#begins - starts + 1, 1), #begins do
-                    if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-                      text = text .. ' ' .. digits(begins[at])
+              held = hold_back_36
+              if not held then
+                local take_turn_37
+                do -- take_turn(group, g, r, entry)
+                  local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                  local waits = false
+                  if fair then
+                    if not has_flag(g, 'f') then
+                      do -- add_mark(g, 'f')
+                        local letter = 'f'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                    if r.release ~= '' then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                    end
+                    local of = entry.queue .. ' ' .. fair
+                    local before = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
+                    local out = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                    waits = not keeps and (before > 0 or out >= tonumber(weight))
+                    if waits then
+                      local draw_number_2
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_2 = drawn
+                      end
+                      local number = draw_number_2
+                      r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
+                      r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                      redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                      if before == 0 then
+                        do -- look_later(of)
+                          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                        end
+                      end
                     end
                   end
-                  redis_call('HSET', K_begins, 's ' .. group, text)
+                  take_turn_37 = waits
                 end
+                held = take_turn_37
               end
-              local within = {}
-              for _, other in ipairs(g) do -- one that is released may begin at any time
-                if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
-                  begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-                end
-              end
-              for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-                if ms >= now_ms() - limits.window and ms <= now_ms() then
-                  within[#within + 1] = ms
-                end
-              end
-              table.sort(within)
-              local oldest = within[#within - limits.starts + 1]
-              free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
             end
-            local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-            if due > now_ms() and not awaits then
-              free_at = math.max(free_at or 0, due)
-            end
-            if free_at then
-              r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-              r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-              redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-            end
-            hold_back_35 = free_at or awaits
-          end
-          held = hold_back_35
-          if not held then
-            local take_turn_36
-            do -- take_turn(group, g, r, entry)
-              local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
-              local waits = false
-              if fair then
-                if not has_flag(g, 'f') then
-                  do -- add_mark(g, 'f')
-                    local letter = 'f'
-                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+            if held then
+              do -- write_group(group, g)
+                local other, other_g = nil, nil
+                local state_text_4
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
+                  state_text_4 = text
                 end
-                local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
-                if r.release ~= '' then
-                  local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-                  redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                local text = state_text_4
+                if other then
+                  local state_text_5
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local other_text = state_text_5
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
                 end
-                local of = entry.queue .. ' ' .. fair
-                local before = keeps and 0
-                  or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
-                local out = keeps and 0
-                  or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
-                waits = not keeps and (before > 0 or out >= tonumber(weight))
-                if waits then
-                  local draw_number_2
+              end
+            else
+              do -- send_out(lists, group, g, r, entry, out)
+                local drawn, other, other_g = nil, nil, nil
+                local queue = entry.queue
+                if not drawn then
+                  local draw_number_3
                   do -- draw_number()
                     local drawn = K_us_text
                     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1136,205 +1286,158 @@ else
                       drawn = string.format('%.0f', last + 1)
                       redis_call('SET', K_fence, drawn)
                     end
-                    draw_number_2 = drawn
+                    draw_number_3 = drawn
                   end
-                  local number = draw_number_2
-                  r.state, r.stop, r.due, r.since, r.queue = 'h', 't', '-', K_ms_text, entry.queue
-                  r.owner, r.call, r.fence, r.release = '-', '-', '-', number
-                  redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
-                  if before == 0 then
-                    do -- look_later(of)
-                      redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                  drawn = draw_number_3
+                end
+                r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                do -- write_group(group, g, other, other_g)
+                  local state_text_4
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local text = state_text_4
+                  if other then
+                    local state_text_5
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_5 = text
+                    end
+                    local other_text = state_text_5
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                local compose_38
+                do -- compose(r.id, entry, drawn, r.lost)
+                  local id, lost = r.id, r.lost
+                  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                  local cut = entry.at + entry.cut
+                  compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                end
+                local message = compose_38
+                redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                if g.flags ~= '-' then
+                  do -- count_turn(group, r, entry)
+                    local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                    if fair then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
                     end
                   end
                 end
-              end
-              take_turn_36 = waits
-            end
-            held = take_turn_36
-          end
-        end
-        if held then
-          do -- write_group(group, g)
-            local other, other_g = nil, nil
-            local state_text_4
-            do -- state_text(g)
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_4 = text
-            end
-            local text = state_text_4
-            if other then
-              local state_text_5
-              do -- state_text(other_g)
-                local g = other_g
-                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                for at = 1, #g do
-                  local r = g[at]
-                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                  or redis.pcall('RPUSH', lists[queue], message))
+                if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                  error(pushed.err)
+                elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                  out[#out + 1] = queue
+                  out[#out + 1] = message
                 end
-                state_text_5 = text
               end
-              local other_text = state_text_5
-              redis_call('HSET', K_groups, group, text, other, other_text)
-            else
-              redis_call('HSET', K_groups, group, text)
             end
           end
         else
-          do -- send_out(lists, group, g, r, entry, out)
-            local drawn, other, other_g = nil, nil, nil
-            local queue = entry.queue
-            if not drawn then
-              local draw_number_3
-              do -- draw_number()
-                local drawn = K_us_text
-                local last = redis_call('SET', K_fence, drawn, 'GET')
-                if last and last >= drawn then -- both have 16 digits
-                  drawn = string.format('%.0f', last + 1)
-                  redis_call('SET', K_fence, drawn)
+          do -- close_group(group, g)
+            if g.drained then
+              do -- clear_flag(group, g, 'd')
+                local letter = 'd'
+                redis_call('HDEL', K_flags, letter .. ' ' .. group)
+                do -- drop_mark(g, letter)
+                  g.flags = string.gsub(g.flags, letter, '', 1)
+                  g.flags = g.flags == '' and '-' or g.flags
                 end
-                draw_number_3 = drawn
               end
-              drawn = draw_number_3
             end
-            r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-            r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-            do -- write_group(group, g, other, other_g)
-              local state_text_4
-              do -- state_text(g)
-                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                for at = 1, #g do
-                  local r = g[at]
-                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            if g.ended and not string.find(g.flags, '[^finoswkv-]') then -- these marks end with the last entry
+              redis_call('HDEL', K_groups, group)
+              if has_flag(g, 's') then
+                do -- forget_begins(group)
+                  local counted_begins_19, counted_begins_20, counted_begins_21
+                  do -- counted_begins(group)
+                    local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                    local begins = {}
+                    for ms in string.gmatch(times or '', '%d+') do
+                      begins[#begins + 1] = tonumber(ms)
+                    end
+                    counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  end
+                  local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
+                  redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
                 end
-                state_text_4 = text
               end
-              local text = state_text_4
-              if other then
-                local state_text_5
-                do -- state_text(other_g)
-                  local g = other_g
+            else
+              do -- write_group(group, g)
+                local other, other_g = nil, nil
+                local state_text_4
+                do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
                     local r = g[at]
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_4 = text
                 end
-                local other_text = state_text_5
-                redis_call('HSET', K_groups, group, text, other, other_text)
-              else
-                redis_call('HSET', K_groups, group, text)
-              end
-            end
-            local compose_37
-            do -- compose(r.id, entry, drawn, r.lost)
-              local id, lost = r.id, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-              local cut = entry.at + entry.cut
-              compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-            end
-            local message = compose_37
-            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-            if g.flags ~= '-' then
-              do -- count_turn(group, r, entry)
-                local fair = string.match(entry.limits, '^ f%d+/(%S+)')
-                if fair then
-                  local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-                  redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                local text = state_text_4
+                if other then
+                  local state_text_5
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local other_text = state_text_5
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
                 end
               end
-            end
-            local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-              or redis.pcall('RPUSH', lists[queue], message))
-            if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-              error(pushed.err)
-            elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-              out[#out + 1] = queue
-              out[#out + 1] = message
-            end
-          end
-        end
-      end
-    else
-      do -- close_group(group, g)
-        if g.drained then
-          do -- clear_flag(group, g, 'd')
-            local letter = 'd'
-            redis_call('HDEL', K_flags, letter .. ' ' .. group)
-            do -- drop_mark(g, letter)
-              g.flags = string.gsub(g.flags, letter, '', 1)
-              g.flags = g.flags == '' and '-' or g.flags
-            end
-          end
-        end
-        if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
-          redis_call('HDEL', K_groups, group)
-          if has_flag(g, 's') then
-            do -- forget_begins(group)
-              local counted_begins_18, counted_begins_19, counted_begins_20
-              do -- counted_begins(group)
-                local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-                local begins = {}
-                for ms in string.gmatch(times or '', '%d+') do
-                  begins[#begins + 1] = tonumber(ms)
-                end
-                counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
-              end
-              local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
-              redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
-            end
-          end
-        else
-          do -- write_group(group, g)
-            local other, other_g = nil, nil
-            local state_text_4
-            do -- state_text(g)
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_4 = text
-            end
-            local text = state_text_4
-            if other then
-              local state_text_5
-              do -- state_text(other_g)
-                local g = other_g
-                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                for at = 1, #g do
-                  local r = g[at]
-                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                end
-                state_text_5 = text
-              end
-              local other_text = state_text_5
-              redis_call('HSET', K_groups, group, text, other, other_text)
-            else
-              redis_call('HSET', K_groups, group, text)
             end
           end
         end
       end
     end
   end
+  asides[#asides + 1] = g.aside == '0' and '0' or '1'
 end
-local keep_answer_45
-do -- keep_answer(gone)
-  local reply = gone
-  redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_45 = reply
+do -- write_all()
+  local removed = each_later('HDEL', K_entries, later.entries)
+  for _, part in ipairs(later.parts) do
+    redis_call('DEL', part)
+  end
+  each_later('ZREM', K_due, later.undue)
+  each_later('ZREM', K_on_the_way, later.tickets)
+  each_later('ZADD', K_due, later.due)
+  each_later('HSET', K_groups, later.states)
+  each_later('HDEL', K_groups, later.ends)
+  if removed > 0 then
+    redis_call('HINCRBY', K_stats, 'tasks_removed', removed)
+    redis_call('HINCRBY', K_stats, 'tasks_revoked', removed)
+  end
 end
-return keep_answer_45
+if removed > 0 then
+  redis_call('HINCRBY', K_stats, 'tasks_removed', removed)
+  redis_call('HINCRBY', K_stats, 'tasks_revoked', removed)
+end
+return { table.concat(asides), unpack(out) }

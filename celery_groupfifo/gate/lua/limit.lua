@@ -1620,7 +1620,7 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^finoswkv-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)

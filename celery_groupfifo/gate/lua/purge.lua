@@ -1483,7 +1483,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
           end
         end
-        if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
+        if g.ended and not string.find(g.flags, '[^finoswkv-]') then -- these marks end with the last entry
           redis_call('HDEL', K_groups, group)
           if has_flag(g, 's') then
             do -- forget_begins(group)

@@ -607,6 +607,12 @@ if not r and g.aside == aside then -- its place stays behind, in the line or in 
       local what, number = 'aside', -1
       g[what] = string.format('%.0f', math.max(g[what] + number, 0))
     end
+    if not has_flag(g, 'v') then
+      do -- add_mark(g, 'v')
+        local letter = 'v'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
   else
     do -- add_to(g, 'empty', 1)
       local what, number = 'empty', 1
@@ -1207,7 +1213,7 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^finoswk-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^finoswkv-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from celery_groupfifo import Groups, WrongState
+from celery_groupfifo.gate.cutting import Gone
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.groups import verify
 from celery_groupfifo.groups.verbs import VERBS, Order
+from celery_groupfifo.sending.telling import Teller
 from tests.support.shop import Shop
 from tests.support.world import World
 
@@ -145,8 +147,8 @@ def test_drain_refuses_new_ones_and_leaves_it_blocked(world: World, groups: Grou
 
 
 def test_purge_takes_it_out_with_the_rest(world: World, groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = []
-    monkeypatch.setattr("celery_groupfifo.groups.operate.tell_revoked", lambda app, gone: told.extend(gone))
+    told: list[Gone] = []
+    monkeypatch.setattr(Teller, "tell", lambda self, gone: told.extend(gone))
     ticket = world.run("a")
     world.park("b")
     world.fail(ticket)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import pytest
 
 from celery_groupfifo import Groups
@@ -10,6 +12,7 @@ from celery_groupfifo.groups import pace
 from celery_groupfifo.groups import reader as reading
 from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.sending.telling import Teller
 from tests.gate.scripted import recorded
 from tests.support.world import World, make_entry
 
@@ -78,7 +81,7 @@ def test_empty_places_anywhere(world: World, groups: Groups) -> None:
     assert groups.tasks("g", 5, 2999) == groups.tasks("g", 5, 5000) == []
 
 
-def test_a_task_is_found_in_a_long_line_by_halving_it(world: World, groups: Groups) -> None:
+def test_a_task_is_found_in_a_long_line_by_its_time(world: World, groups: Groups) -> None:
     park(world, 5000)
     for number in (1, 2, 777, 2500, 4998, 4999):
         world.redis.config_resetstat()
@@ -86,8 +89,20 @@ def test_a_task_is_found_in_a_long_line_by_halving_it(world: World, groups: Grou
             found = groups.find(f"t{number}")
         assert found is not None and found.place == number - 1, "t0 has left the line"
         assert [call.script for call in made] == ["place"]
-        assert world.redis.info("commandstats")["cmdstat_lindex"]["calls"] <= 13
+        assert world.redis.info("commandstats")["cmdstat_lindex"]["calls"] <= 6
         assert "cmdstat_lpos" not in world.redis.info("commandstats")
+
+
+@pytest.mark.parametrize("ratio", [1.01, 1.2])
+def test_times_that_are_uneven_cost_a_few_looks_more(world: World, groups: Groups, ratio: float) -> None:
+    """The bound is that of halving, twice: every second look halves."""
+    gaps = [round(ratio ** min(number, 100)) for number in range(5000)]
+    times = [10**15 + at for at in accumulate(gaps)]
+    world.redis.rpush(world.keys.line(quote("g")), *(f"{us} t{number}" for number, us in enumerate(times)))
+    for number in (0, 1, 777, 2500, 4998, 4999):
+        world.redis.config_resetstat()
+        assert Reader(world.gate).place(world.keys, quote("g"), str(times[number]), f"t{number}") == number
+        assert world.redis.info("commandstats")["cmdstat_lindex"]["calls"] <= 2 + 2 * 6
 
 
 def test_a_task_that_joined_late_is_found_part_by_part(
@@ -124,7 +139,7 @@ class Counting(Pace):
 
 def test_looking_is_paced_and_acting_is_not(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "Pace", Counting)
-    monkeypatch.setattr("celery_groupfifo.groups.operate.tell_revoked", lambda *_: None)
+    monkeypatch.setattr(Teller, "tell", lambda *_: None)
     groups, free = Groups(world.app, world.gate), Groups(world.app, world.gate, paced=False)
     park(world, 10)
     looks = [

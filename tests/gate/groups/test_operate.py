@@ -156,7 +156,7 @@ def test_purge_leaves_what_comes_meanwhile(shop: Shop) -> None:
 
     def park_in_between(name: str, *args: Any, **more: Any) -> Any:
         reply = run(name, *args, **more)
-        if name == "purge" and not parked:
+        if name == "cut" and not parked:
             shop.world.tick(1)
             parked.append(shop.world.park("new", "k"))
         return reply

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from celery_groupfifo import GroupDraining, Groups, HeadChanged, UnknownGroup, WrongState
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
-from celery_groupfifo.groups import operate, verify
+from celery_groupfifo.groups import operate, purge, verify
+from celery_groupfifo.sending.telling import Teller
 from tests.support.world import START_MS, TTL_MS, World, make_entry, ticket_of
 
 KEYS = st.sampled_from("abcd")
@@ -278,7 +279,9 @@ class Machine(RuleBasedStateMachine):
 @pytest.mark.timeout(300)
 def test_any_sequence(world: World, groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "PAUSE", 0)
-    monkeypatch.setattr(operate, "tell_revoked", lambda *_: None)  # these messages are no tasks'
+    for module in (operate, purge):
+        monkeypatch.setattr(module, "tell_revoked", lambda *_: None)  # these messages are no tasks'
+    monkeypatch.setattr(Teller, "tell", lambda *_: None)
     Machine.world, Machine.groups = world, groups
     how = settings(max_examples=25, stateful_step_count=30, deadline=None, database=None)
     run_state_machine_as_test(Machine, settings=settings(how, suppress_health_check=list(HealthCheck)))

@@ -23,7 +23,8 @@ from celery_groupfifo.gate.keys import CLAIM_MS, entry_names, quote, task_of
 from celery_groupfifo.gate.model import Bound, Dedup, Entry, Ticket
 from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.gate.recovery import GRACE_MS
-from celery_groupfifo.groups import operate
+from celery_groupfifo.groups import operate, purge
+from celery_groupfifo.sending.telling import Teller
 from celery_groupfifo.settings import OnDuplicate, Overflow
 from celery_groupfifo.windows import NO_BREAKER, Breaker, Rate
 from tests.gate.scripts import observe
@@ -586,7 +587,9 @@ class GateMachine(RuleBasedStateMachine):
 def test_the_scripts_do_what_the_model_says(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(operate, "tell_revoked", lambda *_: None)  # these messages are no tasks'
+    for module in (operate, purge):
+        monkeypatch.setattr(module, "tell_revoked", lambda *_: None)  # these messages are no tasks'
+    monkeypatch.setattr(Teller, "tell", lambda *_: None)
     world.gate.fences = None
     GateMachine.world, GateMachine.groups = world, Groups(world.app, world.gate)
     GateMachine.steps = 0

@@ -10,7 +10,8 @@ from celery_groupfifo import Groups
 from celery_groupfifo.errors import GroupFull
 from celery_groupfifo.gate.keys import due_score, quote
 from celery_groupfifo.gate.model import Bound, Dedup
-from celery_groupfifo.groups import operate
+from celery_groupfifo.groups import operate, purge
+from celery_groupfifo.sending.telling import Teller
 from celery_groupfifo.settings import Overflow
 from tests.support.world import START_MS, World, make_entry
 
@@ -193,7 +194,9 @@ def test_more_than_one_call_moves_join_in_order_all_the_same(world: World) -> No
 
 @pytest.mark.parametrize("way", ["revoke", "purge", "exchange", "rename"])
 def test_whatever_takes_one_out_leaves_nothing(world: World, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operate, "tell_revoked", lambda *_: None)  # these messages are no tasks'
+    for module in (operate, purge):
+        monkeypatch.setattr(module, "tell_revoked", lambda *_: None)  # these messages are no tasks'
+    monkeypatch.setattr(Teller, "tell", lambda *_: None)
     identity = Dedup("x") if way == "rename" else None
     park(world, 2, dedup=identity)
     park(world, 3, 1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from celery import Celery
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.keys import quote
-from celery_groupfifo.gate.model import Swept
+from celery_groupfifo.gate.model import CutOff, Swept
 from celery_groupfifo.worker.sweeper import STOP_SECONDS, Sweeper
 from tests.support.waiting import until
 from tests.support.world import TTL_MS, World, make_entry
@@ -33,8 +34,11 @@ class Notes:
     def tickets_lost(self, count: int) -> None:
         self.lost.append(count)
 
-    def tell(self, gone: list[tuple[str, bytes]]) -> None:
+    def tell(self, gone: Sequence[tuple[str, bytes]]) -> None:
         self.revoked += [id for id, _ in gone]
+
+    def cancel(self, gate: Gate, part: CutOff) -> None:
+        gate.cancel_rest(part, self.tell)
 
 
 def make_app(url: str, interval: float = 30.0, lease: float = 120.0, partitions: int = 1) -> Celery:
@@ -45,7 +49,7 @@ def make_app(url: str, interval: float = 30.0, lease: float = 120.0, partitions:
 
 def make_sweeper(gate: Gate, owner: str = "w1", notes: Notes | None = None, *queues: str) -> Sweeper:
     notes = notes or Notes()
-    return Sweeper(gate, quote(owner), lambda: [(queue, queue) for queue in queues], notes, notes.tell)
+    return Sweeper(gate, quote(owner), lambda: [(queue, queue) for queue in queues], notes, partial(notes.cancel, gate))
 
 
 @pytest.fixture

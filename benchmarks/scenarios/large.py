@@ -1,0 +1,152 @@
+"""The work of operators' verbs at a gate with very many groups: what they take of Redis, and how long at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic, process_time
+from typing import Any
+
+from celery import Celery
+
+from benchmarks.bench import LIVE, RESULTS, Bench
+from benchmarks.producer import SECOND
+from benchmarks.scenarios.base import Metrics
+from benchmarks.scenarios.scripts import Depth
+from celery_groupfifo import Groups
+from celery_groupfifo.flower import data
+from celery_groupfifo.flower.board import Board
+from celery_groupfifo.gate.gate import build_gate
+from celery_groupfifo.metrics.snapshot import Snapshots
+
+#: Microseconds from which on a command is in Redis' SLOWLOG here, and commands that it keeps.
+SLOW, KEPT = 500, 1000
+#: Seconds that a process looks without pause.
+LOOKS = 20.0
+
+
+@dataclass
+class Large:
+    """The verbs of operators, one after the other, and a process that looks without pause.
+
+    Times by the clock say little on a busy machine; so these are CPU times of the client and of Redis, and the longest
+    command is the shortest of those of some rounds.
+
+    Attributes:
+        depth: Of the gate; one more group has as many tasks as there are groups.
+    """
+
+    depth: Depth
+    name: str = "large"
+    repeatable: bool = False  # filling takes minutes
+
+    @property
+    def arms(self) -> Mapping[str, Depth]:
+        """Return the only arm, see `Scenario`."""
+        return {"grouped": self.depth}
+
+    def measure(self, bench: Bench, arm: str) -> Metrics:
+        """Measure the arm.
+
+        Returns:
+            `purge`, the seconds of CPU of client and Redis for the purge of all groups, and `purge_calls`, its scripts;
+            `longest`, the ms of the longest command of all verbs, and of each verb by its name; `looker_list` and
+            `looker_find`, the parts of the time of Redis' CPU that a process takes that does only that.
+        """
+        bench.clear()
+        producer, (tasks, groups) = bench.producer("grouped", bench.config()), self.arms[arm]
+        for first in range(tasks // groups):  # a task of each group, so that the producer holds no more results
+            producer.ask("fill", tasks=["noop"], count=groups, groups=groups, first=first)
+        producer.ask("fill", tasks=["noop"], count=groups, groups=1, base=SECOND)
+        url = f"{bench.server.url}/{LIVE}"
+        app = Celery("bench", broker=url, backend=f"{bench.server.url}/{RESULTS}", set_as_current=False)
+        found: Metrics = {}
+        for name, call in _verbs(app, f"g{SECOND}").items():
+            found[name] = min(_longest(bench.client, call) for _ in range(3))
+        found["longest"] = max(found.values())
+        found |= _lookers(bench.client, app)
+        purge = Groups(app, build_gate(app, "groupfifo-bench"), paced=False).purge_many
+        keys = [f"g{number}" for number in range(groups)]
+        bench.client.config_resetstat()
+        found["purge"] = sum(_cpu(bench.client, lambda: purge(keys)))
+        found["purge_calls"] = float(bench.client.info("commandstats")["cmdstat_evalsha"]["calls"])
+        return found
+
+    def close(self, bench: Bench) -> None:
+        """Empty the databases, see `Scenario`."""
+        bench.clear()
+
+
+def _verbs(app: Celery, deep: str) -> dict[str, Callable[[], object]]:
+    """Return the verbs and pages by name. Changes are made to the deep group, and to a few others."""
+    groups = Groups(app, build_gate(app, "groupfifo-bench"), paced=False)
+    board, gate, keys = Board(app), groups.gate, groups.gate.keyspace.partitions[0]
+    middle = groups.tasks(deep, 1, groups.get(deep).depth // 2)[0].task_id
+    return {
+        **{f"list {sort}": partial(groups.list, sort=sort) for sort in ("depth", "age", "key")},
+        "list paused": lambda: groups.list(state="paused"),
+        "list held": lambda: groups.list(state="held", sort="key"),
+        "show": lambda: (groups.get(deep), groups.tasks(deep, 100)),
+        "explain": lambda: groups.explain(deep, ask_workers=False),
+        "find": lambda: groups.find(middle),
+        "stats": groups.stats,
+        "history": lambda: groups.actions(1000),
+        "dead-letters": groups.dead_letters,
+        "report": groups.report,
+        "metrics": Snapshots(app, max_age=0.0, patience=30.0).get,
+        "verify": groups.verify,
+        "pause": lambda: groups.pause(deep),
+        "resume": lambda: groups.resume(deep),
+        "limit": lambda: (groups.limit(deep, concurrency=2), groups.limit(deep)),
+        "drain": lambda: (groups.drain("g1"), groups.resume("g1")),
+        "skip": lambda: groups.skip("g2", str(groups.get("g2").head)),
+        "drop": lambda: groups.drop("g3", str(groups.get("g3").head)),
+        "redrive": lambda: groups.redrive_many(),
+        "move": lambda: (groups.move(deep, "moved"), groups.move("moved", deep)),
+        "sweep": lambda: gate.sweep(keys),
+        "Flower's first page": lambda: data.groups(board, "", "", "depth", True, 0, 25, wait=False),
+        "Flower's index": lambda: data.groups(board, "g1", "", "age", True, 0, 25),
+        "Flower's page of a group": lambda: data.group(board, deep),
+        "Flower's summary": lambda: data.summary(board),
+    }
+
+
+def _longest(client: Any, call: Callable[[], object]) -> float:
+    """Return the ms of the longest command that a call sends, as Redis sees it."""
+    client.config_set("slowlog-log-slower-than", SLOW)
+    client.config_set("slowlog-max-len", KEPT)
+    client.slowlog_reset()
+    call()
+    slow = client.slowlog_get(KEPT)
+    return max((entry["duration"] for entry in slow), default=SLOW) / 1000
+
+
+def _server(client: Any) -> float:
+    used = client.info("cpu")
+    return float(used["used_cpu_user_main_thread"]) + float(used["used_cpu_sys_main_thread"])
+
+
+def _cpu(client: Any, call: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds of CPU that a call takes: of this process, and of Redis."""
+    mine, its = process_time(), _server(client)
+    call()
+    return process_time() - mine, _server(client) - its
+
+
+def _lookers(client: Any, app: Celery) -> Metrics:
+    """Return which part of the time Redis works for a process that looks without pause, after its first seconds."""
+    found: Metrics = {}
+    for name, look in (("list", lambda groups: groups.list()), ("find", lambda groups: groups.find("none"))):
+        again = partial(_until, LOOKS, partial(look, Groups(app, build_gate(app, "groupfifo-bench"))))
+        again()  # what is free is used up
+        start = monotonic()
+        _, server = _cpu(client, again)
+        found[f"looker_{name}"] = server / (monotonic() - start)
+    return found
+
+
+def _until(seconds: float, call: Callable[[], object]) -> None:
+    end = monotonic() + seconds
+    while monotonic() < end:
+        call()
