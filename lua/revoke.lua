@@ -19,7 +19,7 @@ local line, producer, audit, wake = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
 local g, out = open_group(group), {}
-if count <= tonumber(redis.call('GET', producer) or 0) then
+if count <= tonumber(string.match(redis.call('GET', producer) or '0', '^%d+')) then
   heads_again({}, g, out) -- the reply was lost
   return { 1, unpack(out) }
 end

@@ -143,7 +143,7 @@ class Gate(Batches, Inserting):
             keys = self.keyspace.of_group(entry.group)
             calls.append((keys, *park_call(keys, entry, number, False)))
         replies = run_parks(self.store.run_all, entries, calls)
-        used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.bound or entry.exchanges)]
+        used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.drops or entry.exchanges)]
         if used:
             self._producers.append(Number(used[-1].producer, used[-1].value + 1))
         pairs = zip(replies, entries, strict=True)

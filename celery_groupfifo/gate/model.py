@@ -276,10 +276,21 @@ class Number(NamedTuple):
     """The identity of a park when it is repeated: a producer, and its running number.
 
     The scripts keep the last number of each producer. A producer has one park at a time, and is used again after it.
+
+    Attributes:
+        producer: Its name.
+        value: Of this park, from 1.
+        first: The first one of many in one round trip; 0: it is a single one.
     """
 
     producer: str
     value: int
+    first: int = 0
+
+    @property
+    def text(self) -> str:
+        """Return the number as the scripts get it, see lua/lib/number.lua."""
+        return f"{self.value}/{self.first}" if self.first else str(self.value)
 
 
 @dataclass(slots=True)

@@ -391,9 +391,16 @@ SCRIPTS = (
     Mutant(
         "a task whose enqueue is repeated after a lost reply runs twice",
         "lua/lib/number.lua",
-        "  local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)\n",
+        "  local repeated = last and (tonumber(last) or -1) >= (tonumber(number) or math.huge)\n",
         "  local repeated = false\n",
         ("tests/gate/scripts/test_lost_replies.py::test_a_task_that_ended_before_the_repetition_does_not_run_again",),
+    ),
+    Mutant(
+        "a bulk that is repeated after a lost reply takes a refused task for parked",
+        "lua/lib/number.lua",
+        "        repeated, told = true, words\n",
+        "        repeated = true\n",
+        ("tests/gate/scripts/test_repeated_bulk.py::test_each_call_gets_the_answer_that_it_had",),
     ),
     Mutant(
         "a begin whose reply was lost is taken for a stale one",
