@@ -109,6 +109,7 @@ EXCEPTIONS = {
         "faults/cluster/test_cluster.py::test_a_master_is_killed_and_its_replica_takes_over",
         "gate/scripts/test_exploration.py::test_with_room_for_one_everything_still_ends",
         "gate/scripts/test_exploration.py::test_with_two_faults_everything_still_ends",
+        "workers/stops/test_batches.py",
     ),
 }
 #: Folders, files and tests, as a test id names them below tests/; the closest to a test counts.

@@ -2222,6 +2222,15 @@ BATCHES = (
         ("tests/unit/test_batch.py::test_what_is_raised_is_the_outcome_of_all_unless_they_go_on",),
     ),
     Mutant(
+        "a time limit that blocks a group is the failure of the calls behind the first one of a batch, too",
+        "worker/batch.py",
+        "follower.done or blocks(self._member, follower.message.headers, request.task)",
+        "follower.done",
+        (
+            "tests/workers/stops/test_batches.py::test_a_hard_time_limit_that_blocks_the_group_is_that_of_the_first_call",
+        ),
+    ),
+    Mutant(
         "the calls of a batch run once more, each by itself",
         "worker/endings.py",
         "self._settle(run) if run.batch is not None else self._finish(run)",
