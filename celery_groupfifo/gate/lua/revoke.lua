@@ -6,7 +6,7 @@
 -- KEYS[10] line     (list)  of the group
 -- KEYS[11] producer (string) "<last number>" of the caller
 -- KEYS[12] audit    (list)   the actions of operators, newest first
--- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant's next head may go out
+-- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant or another group may go on
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] id        (text)
 -- ARGV[4] group     (text)
@@ -332,15 +332,15 @@ if count <= tonumber(string.match(redis_call('GET', producer) or '0', '^%d+')) t
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_37
+          local compose_38
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_37
+          local message = compose_38
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -361,7 +361,7 @@ local aside = g.aside
 do -- withdraw(id, group, g)
   local of, name, at, left = group, id, g, false
   if has_flag(g, 'k') then
-    local is_left_behind_42
+    local is_left_behind_43
     do -- is_left_behind(id)
       local stands_for_27, stands_for_28
       do -- stands_for(id)
@@ -373,9 +373,9 @@ do -- withdraw(id, group, g)
       end
       local _, name = stands_for_27, stands_for_28
       local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-      is_left_behind_42 = name and not said or said == '!'
+      is_left_behind_43 = name and not said or said == '!'
     end
-    left = is_left_behind_42
+    left = is_left_behind_43
     local stands_for_29, stands_for_30
     do -- stands_for(id)
       local of, name
@@ -430,16 +430,16 @@ do -- withdraw(id, group, g)
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others_of_40
+      local others_of_41
       do -- others_of(field, id)
         local others = ''
         local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_40 = others
+        others_of_41 = others
       end
-      local others = others_of_40
+      local others = others_of_41
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -617,11 +617,11 @@ end
 redis_call('SET', producer, ARGV[5], 'PX', keep)
 do -- advance({}, line, group, g, out)
   local lists = {}
-  local take_head_43, take_head_44
+  local take_head_44, take_head_45
   do -- take_head(line, group, g)
     local head, entry, corrupt
     if g[1] then
-      local take_follower_38, take_follower_39
+      local take_follower_39, take_follower_40
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -640,20 +640,20 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_38, take_follower_39 = head, entry
+        take_follower_39, take_follower_40 = head, entry
       end
-      head, entry = take_follower_38, take_follower_39
+      head, entry = take_follower_39, take_follower_40
     end
     local others = #g
-    local has_room_32
+    local has_room_33
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_32 = room
+      has_room_33 = room
     end
-    local is_free = has_room_32
+    local is_free = has_room_33
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -661,7 +661,7 @@ do -- advance({}, line, group, g, out)
       entry, corrupt = read_entry(id)
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_41
+        local is_left_behind_42
         do -- is_left_behind(id)
           local stands_for_27, stands_for_28
           do -- stands_for(id)
@@ -673,9 +673,9 @@ do -- advance({}, line, group, g, out)
           end
           local _, name = stands_for_27, stands_for_28
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_41 = name and not said or said == '!'
+          is_left_behind_42 = name and not said or said == '!'
         end
-        left = is_left_behind_41
+        left = is_left_behind_42
       end
       if left then
         do -- remove_left(id)
@@ -690,7 +690,7 @@ do -- advance({}, line, group, g, out)
       elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_33
+          local may_join_34
           do -- may_join(group, g, entry, others)
             local limits_of_23
             do -- limits_of(group, g, entry)
@@ -709,9 +709,9 @@ do -- advance({}, line, group, g, out)
               limits_of_23 = limits
             end
             local limits = limits_of_23
-            may_join_33 = (limits.together or 1) > others
+            may_join_34 = (limits.together or 1) > others
           end
-          fits = may_join_33
+          fits = may_join_34
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -892,15 +892,15 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_43, take_head_44 = head, entry
+    take_head_44, take_head_45 = head, entry
   end
-  local head, entry = take_head_43, take_head_44
+  local head, entry = take_head_44, take_head_45
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_34
+        local hold_back_35
         do -- hold_back(group, g, r, entry)
           local limits_of_24
           do -- limits_of(group, g, entry)
@@ -935,7 +935,7 @@ do -- advance({}, line, group, g, out)
             end
           end
           if has_flag(g, 'k') then
-            local await_places_31
+            local await_places_32
             do -- await_places(r, entry)
               local stands_for_25, stands_for_26
               do -- stands_for(r.id)
@@ -973,9 +973,9 @@ do -- advance({}, line, group, g, out)
                 r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               end
-              await_places_31 = free_at
+              await_places_32 = free_at
             end
-            awaits = await_places_31
+            awaits = await_places_32
           end
           if limits.starts and not awaits then
             local counted_begins_20, counted_begins_21, counted_begins_22
@@ -1031,11 +1031,11 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_34 = free_at or awaits
+          hold_back_35 = free_at or awaits
         end
-        held = hold_back_34
+        held = hold_back_35
         if not held then
-          local take_turn_35
+          local take_turn_36
           do -- take_turn(group, g, r, entry)
             local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
             local waits = false
@@ -1079,9 +1079,9 @@ do -- advance({}, line, group, g, out)
                 end
               end
             end
-            take_turn_35 = waits
+            take_turn_36 = waits
           end
-          held = take_turn_35
+          held = take_turn_36
         end
       end
       if held then
@@ -1165,15 +1165,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_36
+          local compose_37
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_36
+          local message = compose_37
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           if g.flags ~= '-' then
             do -- count_turn(group, r, entry)
@@ -1260,7 +1260,12 @@ do -- advance({}, line, group, g, out)
     end
   end
 end
-if freed then
+local needs_sweep_31
+do -- needs_sweep()
+  needs_sweep_31 = soon
+end
+local sweeps = needs_sweep_31
+if freed or sweeps then
   do -- ring(wake)
     redis_call('LPUSH', wake, K_us_text)
     redis_call('LTRIM', wake, 0, 0)

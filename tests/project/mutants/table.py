@@ -2222,6 +2222,20 @@ BATCHES = (
         ("tests/unit/test_batch.py::test_what_is_raised_is_the_outcome_of_all_unless_they_go_on",),
     ),
     Mutant(
+        "after a skip the other groups of a task wait for a sweep",
+        "lua/skip.lua",
+        "if freed or sweeps then",
+        "if freed then",
+        ("tests/gate/groups/test_several.py::test_an_action_wakes_a_worker_for_the_other_groups",),
+    ),
+    Mutant(
+        "after a resume the other groups of a task wait for a sweep",
+        "lua/resume.lua",
+        "if sweeps then",
+        "if false then",
+        ("tests/gate/groups/test_several.py::test_an_action_wakes_a_worker_for_the_other_groups",),
+    ),
+    Mutant(
         "a time limit that blocks a group is the failure of the calls behind the first one of a batch, too",
         "worker/batch.py",
         "follower.done or blocks(self._member, follower.message.headers, request.task)",
