@@ -40,6 +40,11 @@ else
   if redis.call('ZREM', K.due, member) == 1 then
     drop_mark(g, 'c')
   end
-  advance({}, line, group, g, {})
+  if has_flag(g, 'k') then -- a sweep has a caller that brings the ticket of its next head out
+    write_group(group, g)
+    redis.call('ZADD', K.due, K.REST + now_ms(), 'a ' .. group)
+  else
+    advance({}, line, group, g, {})
+  end
 end
 return keep_answer(gone)

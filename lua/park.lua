@@ -27,7 +27,7 @@
 --         · {-1, entry, where} there is a duplicate: the id's own when it is not named; where it is, see lib/claim.lua
 --         · {-2} the group is draining · {-3} it is full
 -- Complexity O(1); O(log due) with a delay
---@include keys group write flag entry number schedule first release advance repeat replace overflow claim duplicate said
+--@include keys group write flag entry number schedule first release advance told replace overflow claim duplicate said
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local group, queue, cut, message, identity = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[15] ~= '' and ARGV[15] or nil
 local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12] or '')

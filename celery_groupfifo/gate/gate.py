@@ -268,10 +268,13 @@ class Gate(Batches, Inserting):
         more = [keys.line(ticket.group), keys.runs(call.owner), keys.cut_off(ticket.group, ticket.fence)]
         more += [keys.failures(ticket.group)]
         more += [key for _, key in call.lists]
+        for other in failure.others:
+            more += [keys.line(other), keys.cut_off(other, ticket.fence), keys.failures(other)]
         args: list[Any] = [ticket.entry, ticket.group, ticket.fence, call.owner, ticket.lane, call.call]
         args += [self.settings.ttl_ms, failure.policy, failure.why, failure.flag(ticket.id)]
         args += [failure.lasts, *(failure.breaker or NO_BREAKER), len(call.lists)]
-        return keys, more, args + [name for name, _ in call.lists]
+        args += [name for name, _ in call.lists]
+        return keys, more, [*args, len(failure.others), *failure.others] if failure.others else args
 
     def finished(self, reply: Sequence[Any]) -> Finished:
         """Read a finish's answer from the script's reply, and publish the tickets that the script could not push."""

@@ -209,6 +209,7 @@ class Failure(NamedTuple):
         traceback: As text; only for `dead_letter`.
         lasts: Milliseconds that a block lasts; 0: until an operator ends it.
         breaker: The circuit breaker that counts it; None: there is none.
+        others: Groups of the task's other keys, where the policy or the breaker concerns them, too.
     """
 
     policy: str
@@ -218,6 +219,7 @@ class Failure(NamedTuple):
     traceback: str = ""
     lasts: int = 0
     breaker: Breaker | None = None
+    others: tuple[Quoted, ...] = ()
 
     def flag(self, task_id: str) -> str:
         """Return the flag of a blocked group: JSON, open for the time that the script adds."""

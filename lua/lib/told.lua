@@ -1,8 +1,8 @@
 -- Answers a park whose call is repeated.
 --@include number entry again
 
--- last: the value of its producer, see lib/number.lua. told: the answer that refused it; nil: it was parked. Returns the
--- answer, with the entry that it has dropped.
+-- last: the value of its producer, see lib/number.lua. told: the answer that refused it; nil: it was parked. Returns
+-- the answer, with the entry that it has dropped.
 local function answer_again(lists, group, last, told, out)
   local reply
   if told then
