@@ -69,6 +69,15 @@ class WorkersHandler(ReadHandler):
         self.write(await self.ask(data.workers))
 
 
+class ObservedHandler(ReadHandler):
+    """The handler of GET /api/groups/observed."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Answer with what observe mode has counted; parameter `limit`, of groups."""
+        self.write(await self.ask(data.observed, max(self.number("limit", 100, MOST), 1)))
+
+
 class ActionsHandler(ReadHandler):
     """The handler of GET /api/groups/actions."""
 

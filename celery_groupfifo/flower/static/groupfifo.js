@@ -448,6 +448,31 @@
         }}
     ];
 
+    function observedTable() {
+        function counted(name) {
+            return function (row) { return esc(row[name].toLocaleString()); };
+        }
+        function lastOf(row) {
+            var said = ['overlaps', 'overtaken', 'late_retries', 'not_counted'].map(function (kind) {
+                return row.last[kind];
+            }).filter(Boolean).sort(function (one, other) { return one.when < other.when ? 1 : -1; })[0];
+            return said ? esc(said.task) + ' ' + linkedTask(said, 8) + ', ' + when(said.when) : MISSING;
+        }
+        poll(function () { return page.dataset.base + '/observed'; }, function (found) {
+            var report = found.report;
+            table('#gf-t-observed', [
+                ['Group', function (row) { return keyLink(row.key); }, 'gf-wide'],
+                ['Runs', counted('runs')], ['Overlaps', counted('overlaps')], ['Overtaken', counted('overtaken')],
+                ['Late retries', counted('late_retries')], ['Not counted', counted('not_counted')],
+                ['Last breach', lastOf, 'gf-wide']
+            ], report.groups, 'Nothing was observed so far.');
+            $('#gf-observed-total').text(!report.since ? '' : 'In all ' + count(report.runs, 'run') + ' of ' +
+                count(report.observed_groups, 'group') + ', ' + report.broken_groups.toLocaleString() +
+                ' of them broken: ' + count(report.overlaps, 'overlap') + ', ' + report.overtaken.toLocaleString() +
+                ' overtaken, ' + report.late_retries.toLocaleString() + ' late retries.');
+        });
+    }
+
     function groupsPage() {
         var state = '', last = {}, chosen = new Map(), everything = false, grid;
 
@@ -518,6 +543,9 @@
             })
         });
 
+        if (document.getElementById('gf-t-observed')) {
+            observedTable();
+        }
         function again() { grid.ajax.reload(null, false); }
         looks.push(again);
         $.fn.dataTable.ext.errMode = 'none';
