@@ -129,6 +129,16 @@ class MoveHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused
         self.write(await self.ask(act.move, self.key(path), self.json_body(), self.by))
 
 
+class LimitHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+    """The handler of POST /api/group/limit/KEY."""
+
+    @authenticated
+    async def post(self, path: str) -> None:
+        """Set a group's limits; the body is JSON: `rate`, `concurrency`, `expires_in`, `reason`."""
+        self.refuse_read_only()
+        self.write(await self.ask(act.limit, self.key(path), self.json_body(), self.by))
+
+
 class BulkActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """The handler of POST /api/groups/VERB."""
 

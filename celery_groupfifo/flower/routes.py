@@ -39,5 +39,6 @@ def routes() -> list[Any]:
         url(r"/api/group/info/(.*)", api.GroupHandler),
         url(r"/api/group/tasks/(.*)", api.TasksHandler),
         url(r"/api/group/move/(.*)", api.MoveHandler),
+        url(r"/api/group/limit/(.*)", api.LimitHandler),
         url(rf"/api/group/({verbs})/(.*)", api.GroupActionHandler),
     ]
