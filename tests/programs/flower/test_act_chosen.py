@@ -27,7 +27,7 @@ def test_limits(client: Any, shop: Shop) -> None:
     shop.send("k", "a")
     said = {"rate": "10/s", "concurrency": 4, "expires_in": 3600, "reason": "slow"}
     assert client.post("/api/group/limit/k", said).json == {
-        "sentence": "Group 'k' is limited to 10/s, 4 at once for 1h.",
+        "sentence": "Group 'k' is limited to 10/s and 4 at once for 1 h 0 min.",
         "key": "k",
     }
     limit = shop.groups.get("k").limit
