@@ -1742,13 +1742,6 @@ OPTIONS = (
         ("tests/workers/sending/test_hold_until.py::test_every_part_stands_directly_behind_the_run_that_sends_it",),
     ),
     Mutant(
-        "a refused task of a repeated bulk counts as parked, as one behind it was",
-        "gate/parks.py",
-        "        elif entry.bound is not None:\n            last = ",
-        "        elif False:\n            last = ",
-        ("tests/gate/scripts/test_overflow.py::test_a_repeated_bulk_parks_no_refused_one",),
-    ),
-    Mutant(
         "a call that waits for room keeps a producer from all others",
         "sending/after_send.py",
         "postponed.set([] if given is None else None)",
