@@ -1803,8 +1803,8 @@ OPTIONS = (
     Mutant(
         "a rate counts releases, not begins",
         "lua/lib/begins.lua",
-        "begins[#begins + 1] = tonumber(r.since)",
-        "begins[#begins + 1] = tonumber(string.sub(r.release, 1, 13))",
+        "    begins[#begins + 1] = tonumber(r.since)\n    keep_begins(group",
+        "    begins[#begins + 1] = tonumber(string.sub(r.release, 1, 13))\n    keep_begins(group",
         ("tests/gate/scripts/test_limits.py::test_what_counts_is_the_begin_not_the_release",),
     ),
     Mutant(
@@ -1827,7 +1827,7 @@ OPTIONS = (
     Mutant(
         "the end of a task with several keys frees its first group only",
         "lua/lib/leave.lua",
-        "  if has_flag(g, 'k') then\n    leave_places(id)\n  end\nend",
+        "  if has_flag(g, 'k') then\n    leave_places(id, nil, true)\n  end\nend",
         "end",
         (
             "tests/gate/scripts/test_several.py::test_it_goes_out_at_once_where_nothing_is_before_it",
