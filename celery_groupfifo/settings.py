@@ -27,11 +27,8 @@ Eta = Literal["at_due", "reserve", "reject"]
 OnDuplicate = Literal["return_existing", "raise", "replace", "keep_latest"]
 """The policies for a task that is parked or running already, see `Settings.on_duplicate`."""
 
-FairKey = str | tuple[str, ...] | Callable[..., str]
-"""A definition of the tenants of calls, see `Settings.fair_key`."""
-
-DedupKey = str | tuple[str, ...] | Callable[..., str]
-"""A definition of the dedup keys of calls, see `Settings.dedup_key`."""
+TextOfCall = str | tuple[str, ...] | Callable[..., str]
+"""A definition of a text of each call, see `Settings.dedup_key` and `Settings.fair_key`."""
 
 OrderBy = str | Callable[..., object]
 """A definition of the order values of calls, see `Settings.order_by`."""
@@ -131,7 +128,7 @@ class Settings:
     break_after: str | None = None
     eta: Eta = "at_due"
     on_duplicate: OnDuplicate = "return_existing"
-    dedup_key: DedupKey | None = None
+    dedup_key: TextOfCall | None = None
     dedup_for: float | None = None
     order_by: OrderBy | None = None
     reorder_window: float | None = None
@@ -141,7 +138,7 @@ class Settings:
     overflow_timeout: float | None = 30.0
     rate: str | None = None
     hold_until: HoldUntil = "task"
-    fair_key: FairKey | None = None
+    fair_key: TextOfCall | None = None
     fair_weight: int = 1
     dead_letters_max: int | None = 10_000
     dead_letters_for: float | None = 30 * 86_400.0

@@ -19,15 +19,14 @@ from celery_groupfifo.sending.grouping import check_spec
 from celery_groupfifo.sending.options import check_task
 from celery_groupfifo.sending.short_way import MARK, send
 from celery_groupfifo.settings import (
-    DedupKey,
     Eta,
-    FairKey,
     HoldUntil,
     OnDuplicate,
     OnFailure,
     OnRetry,
     OrderBy,
     Overflow,
+    TextOfCall,
 )
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     group_break_after: str | None = None
     group_eta: Eta | None = None
     group_on_duplicate: OnDuplicate | None = None
-    group_dedup_key: DedupKey | None = None
+    group_dedup_key: TextOfCall | None = None
     group_dedup_for: float | None = None
     group_order_by: OrderBy | None = None
     group_reorder_window: float | None = None
@@ -224,7 +223,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     group_rate: str | None = None
     group_hold_until: HoldUntil | None = None
     group_batch: int | None = None
-    group_fair_key: FairKey | None = None
+    group_fair_key: TextOfCall | None = None
     group_fair_weight: int | None = None
     delay_on_commit = _OnCommit()
     apply_async_on_commit = _OnCommit()

@@ -45,7 +45,7 @@ if not refused and string.match(old, '^[^;]*') ~= id then
   end
 end
 if refused then
-  restore_number(producer, last, keep) -- a repetition gets this answer, too
+  restore_number(producer, last, keep, number, '') -- a repetition gets this answer, too
   return { refused }
 end
 local out = { 1 }

@@ -6,6 +6,8 @@
 -- KEYS[12] cut_off  (list)  of this run: the entries to cancel
 -- KEYS[13] failures (string) of the group, see lib/breaker.lua
 -- KEYS[14-] lists   (list)  the broker's lists that the worker consumes
+-- KEYS[..] others   (list)  of a task with several keys, where the policy or the breaker asks for them: of each other
+--                           group its line, its cut_off and its failures; see lib/rest.lua
 -- ARGV[1-2]         clock, tag
 -- ARGV[3]  id       (text)
 -- ARGV[4]  group    (text)
@@ -23,9 +25,11 @@
 -- ARGV[16] pause    (ms)    until the breaker lets a probe run
 -- ARGV[17] named    (count) lists
 -- ARGV[18-] queues  (text)  their names
+-- ARGV[..] of       (count) other groups; absent: none
+-- ARGV[..] groups   (text)  these
 -- Returns {code, '', 0, due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log on_the_way)
---@include keys clock write record flag entry release run resume advance again operate breaker begins leave stand_in
+--@include keys clock write record entry release run resume advance again operate breaker rest begins leave stand_in
 local line, runs, cut_off, failures = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, policy, why = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
@@ -52,13 +56,10 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
   resume(lists, group, g, r, out)
 else
   local broken = opens(failures, g, most, window)
-  local length = policy == 'cancel_rest' and redis.call('LLEN', line) or 0
-  if length > 0 then
-    redis.call('RENAME', line, cut_off)
-    redis.call('ZADD', K.due, K.REST + now_ms(), 'd ' .. group .. ' ' .. fence)
-    add_to(g, 'aside', length - g.empty)
-    g.empty = '0'
-    add_mark(g, 'c')
+  local elsewhere = fail_elsewhere(14 + named, 18 + named, policy, fence, most, window)
+  broken = broken or elsewhere
+  if policy == 'cancel_rest' then
+    cut_rest(group, g, line, cut_off, fence)
   end
   if policy == 'block' or broken then
     code = 2

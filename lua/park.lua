@@ -12,7 +12,7 @@
 -- ARGV[6]  cut       (bytes)   where the message's second ticket goes
 -- ARGV[7]  message   (bytes)
 -- ARGV[8]  delay     (ms)      joins the line later; 0: now
--- ARGV[9]  number    (count)   of this producer's parks, from 1
+-- ARGV[9]  number    (text)    of this producer's parks, from 1; of many in one round trip see lib/number.lua
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
 -- ARGV[12] most      (count)   parked entries that the group may have; absent or '': any number
@@ -27,7 +27,7 @@
 --         · {-1, entry, where} there is a duplicate: the id's own when it is not named; where it is, see lib/claim.lua
 --         · {-2} the group is draining · {-3} it is full
 -- Complexity O(1); O(log due) with a delay
---@include keys group write flag entry number schedule first release advance again replace overflow claim duplicate said
+--@include keys group write flag entry number schedule first release advance told replace overflow claim duplicate said
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local group, queue, cut, message, identity = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[15] ~= '' and ARGV[15] or nil
 local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12] or '')
@@ -38,6 +38,7 @@ local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' 
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
 local id, holder, where = name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replaces)
 if holder then
+  refuse_early(producer, keep, number, '-1|' .. holder .. '|' .. where)
   return { -1, holder, where }
 end
 
@@ -46,7 +47,7 @@ local joins = delay <= 0 and not refused
 local first = joins and redis.call('RPUSHX', line, us .. ' ' .. id) == 0
 local known = refused and redis.call('HEXISTS', K.entries, id) == 1
   or not refused and redis.call('HSETNX', K.entries, id, text) == 0
-local last, repeated = keep_number(producer, number, keep)
+local last, repeated, told = keep_number(producer, number, keep)
 
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
@@ -63,12 +64,11 @@ if repeated then
   if not known and not refused then
     redis.call('HDEL', K.entries, id)
   end
-  out[1], out[2] = string.match(last, ' (%S+) (.*)')
-  heads_again(lists, open_group(group), out)
-  return { string.find(last, ' ', 1, true) and 3 or 2, unpack(out) }
+  return answer_again(lists, group, last, told, out)
 elseif known and not name or refused and not r then
-  restore_number(producer, last, keep) -- a repetition gets this answer, too
-  return { known and not name and -1 or refused }
+  local code = known and not name and -1 or refused
+  restore_number(producer, last, keep, number, code) -- a repetition gets this answer, too
+  return { code }
 elseif r then
   store_continuation(group, r, queue, cut, message, delay)
   write_group(group, g)

@@ -10,7 +10,7 @@
 -- ARGV[4]  queue     (text)
 -- ARGV[5]  cut       (bytes)   where the message's second ticket goes
 -- ARGV[6]  message   (bytes)
--- ARGV[7]  number    (count)   of this producer's parks, from 1
+-- ARGV[7]  number    (text)    of this producer's parks, from 1; of many in one round trip see lib/number.lua
 -- ARGV[8]  keep      (ms)      how long the producer's number is remembered
 -- ARGV[9]  replaces  (0 | 1)   the id may be of a running task: then it has another name
 -- ARGV[10] most      (count)   parked entries that each group may have; '': any number
@@ -37,8 +37,11 @@ for at = many, 1, -1 do
     refused, place = has_flag(g, 'd') and -2 or -3, at
   end
 end
-local last, repeated = keep_number(producer, number, keep)
-if repeated then
+local last, repeated, told = keep_number(producer, number, keep)
+if told then
+  local reply = told_again(told)
+  return { reply[1], tonumber(reply[2]) }
+elseif repeated then
   heads_again(lists, open_group(groups[1]), out)
   return { 2, unpack(out) }
 end
@@ -50,7 +53,7 @@ if redis.call('HEXISTS', K.entries, name) == 1 then
   refused, place = -1, nil
 end
 if refused then
-  restore_number(producer, last, keep) -- a repetition gets this answer, too
+  restore_number(producer, last, keep, number, refused .. '|' .. (place or '')) -- a repetition gets this answer, too
   return { refused, place }
 end
 

@@ -4,7 +4,7 @@
 -- KEYS[10] audit    (list)   the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] line     (list)   of the group
--- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant's next head may go out
+-- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant or another group may go on
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)   for the audit; empty: it is noted already
 -- ARGV[4] call      (number) of this action, from 1
@@ -15,7 +15,7 @@
 -- Returns {bound, more, count, [id, entry]..., [queue, message]...}: for the next call, whether one is needed · how
 --         many were taken out, and which, '' for the entry of one that had failed · to publish
 -- Complexity O(limit)
---@include keys clock write record flag entry advance once operate elsewhere withdraw freed bell
+--@include keys clock write record flag entry advance once operate elsewhere withdraw freed bell stand_in
 local audit, line, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, bound, limit, most = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
@@ -65,7 +65,8 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
 else
   write_group(group, g)
 end
-if freed then
+local sweeps = needs_sweep() -- other groups of a task that was taken out go on
+if freed or sweeps then
   ring(wake)
 end
 note(audit, ARGV[3])

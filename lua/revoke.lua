@@ -4,7 +4,7 @@
 -- KEYS[10] line     (list)  of the group
 -- KEYS[11] producer (string) "<last number>" of the caller
 -- KEYS[12] audit    (list)   the actions of operators, newest first
--- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant's next head may go out
+-- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant or another group may go on
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] id        (text)
 -- ARGV[4] group     (text)
@@ -14,12 +14,12 @@
 -- Returns {1, [queue, message]...} taken out, by this call, now or before; to publish · {0} unknown
 --         · {2} it runs
 -- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
---@include record flag entry advance again operate withdraw freed bell
+--@include record flag entry advance again operate withdraw freed bell stand_in
 local line, producer, audit, wake = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
 local g, out = open_group(group), {}
-if count <= tonumber(redis.call('GET', producer) or 0) then
+if count <= tonumber(string.match(redis.call('GET', producer) or '0', '^%d+')) then
   heads_again({}, g, out) -- the reply was lost
   return { 1, unpack(out) }
 end
@@ -45,7 +45,8 @@ if not r and g.aside == aside then -- its place stays behind, in the line or in 
 end
 redis.call('SET', producer, ARGV[5], 'PX', keep)
 advance({}, line, group, g, out)
-if freed then
+local sweeps = needs_sweep() -- other groups of a task that was taken out go on
+if freed or sweeps then
   ring(wake)
 end
 note(audit, ARGV[7])

@@ -4,7 +4,7 @@
 -- KEYS[10] audit    (list)  the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] line     (list)  of the group
--- KEYS[13] wake     (list)  wakes one sweeping worker: a tenant's next head may go out
+-- KEYS[13] wake     (list)  wakes one sweeping worker: a tenant or another group may go on
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)  for the audit
 -- ARGV[4] call      (number) of this action, from 1
@@ -15,7 +15,7 @@
 --         · {0} empty places were dropped: again
 --         · {-1} the group is empty · {-2, head} another one is the head · {-3} it runs
 -- Complexity O(under way + empty places)
---@include write record flag entry advance once operate elsewhere withdraw freed bell
+--@include write record flag entry advance once operate elsewhere withdraw freed bell stand_in
 local audit, line, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, id, why = ARGV[5], ARGV[6], ARGV[7]
 
@@ -62,7 +62,8 @@ if why ~= '' then
   set_aside(task, of, why, text)
 end
 advance({}, line, group, g, out)
-if freed then
+local sweeps = needs_sweep() -- other groups of a task that was taken out go on
+if freed or sweeps then
   ring(wake)
 end
 note(audit, ARGV[3])

@@ -121,6 +121,7 @@ EXCEPTIONS = {
         "gate/scripts/test_exploration.py::test_with_two_faults_everything_still_ends",
         "workers/stops/test_releases.py::test_a_worker_that_runs_stops_when_a_release_was_left_out",
         "workers/stops/test_releases.py::test_state_that_is_too_old_stops_nothing_but_the_new_worker",
+        "workers/stops/test_batches.py",
     ),
 }
 #: Folders, files and tests, as a test id names them below tests/; the closest to a test counts.

@@ -40,6 +40,7 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
         "depth": group.depth,
         "head": f"{head.task}[{head.task_id}]" if head else group.head or "-",
         "arguments": called(head.args, head.kwargs) if head else "",
+        "dedup key": head.dedup_key or "" if head else "",
         "oldest": age(group.oldest_age),
         "reason": group.reason,
         "by": group.by,
@@ -118,6 +119,8 @@ def find(groups: Groups, id: str, no_workers: bool, json_: bool) -> int:
         text += f", due {when(found.due)}"
     if found.order_value is not None:
         text += f": until then tasks with a lower order value than its {found.order_value} may come and join before it"
+    if found.dedup_key is not None:
+        text += f", with the dedup key {found.dedup_key!r}"
     say(f"{text}; parked {when(found.parked_at)}.")
     say(why)
     _print_call(found)

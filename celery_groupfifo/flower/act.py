@@ -7,6 +7,7 @@ from typing import Any
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, InvalidOption, UnknownGroup, WrongState
 from celery_groupfifo.flower.board import Board
 from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.groups import verbs
 from celery_groupfifo.groups.verbs import VERBS, Order
 from celery_groupfifo.groups.view import count
 from celery_groupfifo.sending.grouping import checked_key
@@ -49,6 +50,12 @@ _OWN = {
         "under way stays.",
         "reasoned": True,
         "to": True,
+    },
+    "limit": {
+        "one": "Limit group {key}? It counts from the next start on, instead of what the tasks say. With empty fields "
+        "the limits are taken away.",
+        "reasoned": True,
+        "limits": True,
     },
     "revoke": {"one": "Revoke 1 task, {head}, of group {key}? It never runs. This can't be undone.", "destroys": True},
     "terminate": {
@@ -104,6 +111,20 @@ def move(board: Board, key: str, said: Said, by: str) -> dict[str, Any]:
         board.index_kept.forget()
     verb = "was" if moved == 1 else "were"
     return {"sentence": f"{count(moved)} of group {key!r} {verb} moved to {to!r}.", "key": key, "count": moved}
+
+
+def limit(board: Board, key: str, said: Said, by: str) -> dict[str, Any]:
+    """Set the limits of a group: `rate`, `concurrency` and `expires_in`; with neither of the first two, take them away.
+
+    Returns:
+        `sentence`, and `key`.
+    """
+    order, rate = Order(key, reason=text_of(said, "reason"), by=by), text_of(said, "rate") or None
+    try:
+        outcome = verbs.limit(board.groups, order, said.get("concurrency"), rate, said.get("expires_in"))
+    finally:
+        board.index_kept.forget()
+    return {"sentence": outcome.sentence, "key": key}
 
 
 def _known(board: Board, keys: list[str]) -> set[str]:
@@ -186,4 +207,4 @@ def act_on_groups(board: Board, verb: str, keys: list[str], said: Said, by: str)
     return done, errors
 
 
-__all__ = ["BULK", "ERRORS", "QUESTIONS", "VERBS", "act_on_group", "act_on_groups", "move", "select_keys"]
+__all__ = ["BULK", "ERRORS", "QUESTIONS", "VERBS", "act_on_group", "act_on_groups", "limit", "move", "select_keys"]

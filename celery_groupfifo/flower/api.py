@@ -69,6 +69,15 @@ class WorkersHandler(ReadHandler):
         self.write(await self.ask(data.workers))
 
 
+class ObservedHandler(ReadHandler):
+    """The handler of GET /api/groups/observed."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Answer with what observe mode has counted; parameter `limit`, of groups."""
+        self.write(await self.ask(data.observed, max(self.number("limit", 100, MOST), 1)))
+
+
 class ActionsHandler(ReadHandler):
     """The handler of GET /api/groups/actions."""
 
@@ -118,6 +127,16 @@ class MoveHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused
         """Move a group's parked tasks; the body is JSON: `to`, `reason`."""
         self.refuse_read_only()
         self.write(await self.ask(act.move, self.key(path), self.json_body(), self.by))
+
+
+class LimitHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+    """The handler of POST /api/group/limit/KEY."""
+
+    @authenticated
+    async def post(self, path: str) -> None:
+        """Set a group's limits; the body is JSON: `rate`, `concurrency`, `expires_in`, `reason`."""
+        self.refuse_read_only()
+        self.write(await self.ask(act.limit, self.key(path), self.json_body(), self.by))
 
 
 class BulkActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]

@@ -49,6 +49,11 @@ def groups(
     }
 
 
+def observed(board: Board, limit: int) -> dict[str, Any]:
+    """Return what observe mode has counted, of all groups and of those with the most breaches; see `Groups.report`."""
+    return {"report": plain(board.groups.report(limit))}
+
+
 def _deepest(board: Board, limit: int) -> dict[str, Any]:
     """Return the first page of the deepest groups: it needs less of each than the index, whose reading begins later."""
     found, counts = board.groups.list(limit=max(limit, 1)), board.groups.stats()

@@ -17,6 +17,7 @@ def routes() -> list[Any]:
         url(r"/groups/data", views.GroupsData),
         url(r"/groups/alive", views.AliveData),
         url(r"/groups/blocked", views.BlockedData, name="groups_blocked"),
+        url(r"/groups/observed", views.ObservedData),
         url(r"/groups/dead-letters", views.DeadLettersPage, name="groups_letters"),
         url(r"/groups/dead-letters/data", views.DeadLettersData),
         url(r"/groups/workers", views.WorkersPage, name="groups_workers"),
@@ -30,6 +31,7 @@ def routes() -> list[Any]:
         url(r"/api/groups/summary", api.SummaryHandler),
         url(r"/api/groups/dead-letters", api.DeadLettersHandler),
         url(r"/api/groups/workers", api.WorkersHandler),
+        url(r"/api/groups/observed", api.ObservedHandler),
         url(r"/api/groups/actions", api.ActionsHandler),
         url(r"/api/groups/(revoke|terminate)", api.TaskActionHandler),
         url(rf"/api/groups/({'|'.join(letters.VERBS)})", api.LettersActionHandler),
@@ -37,5 +39,6 @@ def routes() -> list[Any]:
         url(r"/api/group/info/(.*)", api.GroupHandler),
         url(r"/api/group/tasks/(.*)", api.TasksHandler),
         url(r"/api/group/move/(.*)", api.MoveHandler),
+        url(r"/api/group/limit/(.*)", api.LimitHandler),
         url(rf"/api/group/({verbs})/(.*)", api.GroupActionHandler),
     ]

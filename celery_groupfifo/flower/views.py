@@ -17,6 +17,8 @@ _Page = running.PageHandler
 
 #: Rows per page, at most.
 MOST = 500
+#: Groups in the table of observe mode.
+OBSERVED = 50
 
 
 class BasePage(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
@@ -186,6 +188,15 @@ class DeadLettersData(BaseData):
         found = await self.ask(letters.page, *self.letters_asked(MOST))
         self.link(found["dead_letters"])
         self.write(found)
+
+
+class ObservedData(BaseData):
+    """The data of the table of observe mode."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Answer with the report."""
+        self.write(await self.ask(data.observed, OBSERVED))
 
 
 class WorkersData(BaseData):

@@ -148,7 +148,7 @@ class Gate(Batches, Inserting, Cutting):
             keys = self.keyspace.of_group(entry.group)
             calls.append((keys, *park_call(keys, entry, number, False)))
         replies, few = run_parks(partial(accept_all, self.store, self.settings.wait_replicas), entries, calls)
-        used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.bound or entry.exchanges)]
+        used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.drops or entry.exchanges)]
         if used and few is None:
             self._producers.append(Number(used[-1].producer, used[-1].value + 1))
         pairs = zip(replies, entries, strict=True)
@@ -279,10 +279,13 @@ class Gate(Batches, Inserting, Cutting):
         more = [keys.line(ticket.group), keys.runs(call.owner), keys.cut_off(ticket.group, ticket.fence)]
         more += [keys.failures(ticket.group)]
         more += [key for _, key in call.lists]
+        for other in failure.others:
+            more += [keys.line(other), keys.cut_off(other, ticket.fence), keys.failures(other)]
         args: list[Any] = [ticket.entry, ticket.group, ticket.fence, call.owner, ticket.lane, call.call]
         args += [self.settings.ttl_ms, failure.policy, failure.why, failure.flag(ticket.id)]
         args += [failure.lasts, *(failure.breaker or NO_BREAKER), len(call.lists)]
-        return keys, more, args + [name for name, _ in call.lists]
+        args += [name for name, _ in call.lists]
+        return keys, more, [*args, len(failure.others), *failure.others] if failure.others else args
 
     def finished(self, reply: Sequence[Any]) -> Finished:
         """Read a finish's answer from the script's reply, and publish the tickets that the script could not push."""

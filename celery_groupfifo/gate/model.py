@@ -209,6 +209,7 @@ class Failure(NamedTuple):
         traceback: As text; only for `dead_letter`.
         lasts: Milliseconds that a block lasts; 0: until an operator ends it.
         breaker: The circuit breaker that counts it; None: there is none.
+        others: Groups of the task's other keys, where the policy or the breaker concerns them, too.
     """
 
     policy: str
@@ -218,6 +219,7 @@ class Failure(NamedTuple):
     traceback: str = ""
     lasts: int = 0
     breaker: Breaker | None = None
+    others: tuple[Quoted, ...] = ()
 
     def flag(self, task_id: str) -> str:
         """Return the flag of a blocked group: JSON, open for the time that the script adds."""
@@ -276,10 +278,21 @@ class Number(NamedTuple):
     """The identity of a park when it is repeated: a producer, and its running number.
 
     The scripts keep the last number of each producer. A producer has one park at a time, and is used again after it.
+
+    Attributes:
+        producer: Its name.
+        value: Of this park, from 1.
+        first: The first one of many in one round trip; 0: it is a single one.
     """
 
     producer: str
     value: int
+    first: int = 0
+
+    @property
+    def text(self) -> str:
+        """Return the number as the scripts get it, see lua/lib/number.lua."""
+        return f"{self.value}/{self.first}" if self.first else str(self.value)
 
 
 @dataclass(slots=True)

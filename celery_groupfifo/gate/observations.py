@@ -12,8 +12,8 @@ from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, quote
 from celery_groupfifo.gate.packing import Word
 from celery_groupfifo.gate.store import Store
 
-#: Milliseconds that a run counts as running, unless its process tells again that it goes on.
-RUN_MS = 30_000
+#: Milliseconds that a run counts as running, unless its process tells again that it goes on: three times in this time.
+RUN_MS = 10_000
 #: What is counted, by group and in all.
 KINDS = ("runs", "overlaps", "overtaken", "late_retries", "not_counted")
 #: The places of tasks that have none: it is not known, or the task came with an ETA.
@@ -115,6 +115,14 @@ class Observations:
             by_keys.setdefault(keys.tag, (keys, []))[1].extend((run.sent.group, quote(run.id), run.call))
         for keys, words in by_keys.values():
             self._store.run("observe_end", keys, keys.observed, [RUN_MS if goes_on else 0, *words])
+
+    def totals(self) -> dict[str, int]:
+        """Return what was counted in all groups, by kind."""
+        found = dict.fromkeys(KINDS, 0)
+        for keys in self._keyspace.partitions:
+            (counts,) = self._store.read("observed", lambda pipe: pipe.hgetall(keys.observed[2]), keys)  # noqa: B023
+            found = {kind: found[kind] + int(counts.get(kind.encode(), 0)) for kind in KINDS}
+        return found
 
     def forget(self) -> None:
         """Remove all observations; groups that go on are counted from now on, with new places."""

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, GroupFull, NotReplicated
-from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of
-from celery_groupfifo.gate.model import Bound, Entry, Number
+from celery_groupfifo.gate.keys import Keys, quote, task_of
+from celery_groupfifo.gate.model import Entry, Number
 from celery_groupfifo.gate.records import StoredEntry
 
 #: Time that a producer's last number is remembered: longer than any caller repeats a call.
@@ -56,25 +56,16 @@ def numbers_for(entries: Sequence[Entry], usual: Sequence[Number]) -> list[Numbe
     """Return the numbers for the parks of entries in one round trip.
 
     One that may drop or replace another task has a producer of its own: its number must be the producer's last one when
-    the gate keeps the dropped task, or the second script runs. So have those of a group with one bound: behind a
-    refused one all of them are refused, so that none has a lower number than one that was parked, and a repetition does
-    not take it for done.
+    the gate keeps the dropped task, or the second script runs. Of the others the gate keeps which ones it has refused.
 
     Args:
         entries: To park.
         usual: As many numbers of one producer.
     """
-    found, bounded = list[Number](), dict[tuple[Quoted, Bound], Number]()
-    for entry, number in zip(entries, usual, strict=True):
-        if entry.drops or entry.exchanges:
-            found.append(Number(uuid4().hex, 1))
-        elif entry.bound is not None:
-            last = bounded.get((entry.group, entry.bound)) or Number(uuid4().hex, 0)
-            bounded[entry.group, entry.bound] = Number(last.producer, last.value + 1)
-            found.append(bounded[entry.group, entry.bound])
-        else:
-            found.append(number)
-    return found
+    return [
+        Number(uuid4().hex, 1) if entry.drops or entry.exchanges else number._replace(first=usual[0].value)
+        for entry, number in zip(entries, usual, strict=True)
+    ]
 
 
 def script_of(entry: Entry) -> str:
@@ -88,7 +79,7 @@ def _several_call(keys: Keys, entry: Entry, number: Number, replaces: bool, limi
     more = [keys.producer(number.producer), keys.wake, *map(keys.line, groups)]
     if entry.list_key is not None:
         more.append(entry.list_key)
-    args = [entry.quoted_id, entry.queue, entry.cut, entry.message, number.value, KEEP_MS, int(replaces)]
+    args = [entry.quoted_id, entry.queue, entry.cut, entry.message, number.text, KEEP_MS, int(replaces)]
     return more, [*args, entry.bound.most if entry.bound else "", limits, len(groups), *groups]
 
 
@@ -109,7 +100,7 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     if entry.others:
         return _several_call(keys, entry, number, replaces, limits)
     args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, 0 if waits else entry.delay]
-    args += [number.value, KEEP_MS, int(replaces)]
+    args += [number.text, KEEP_MS, int(replaces)]
     bound, dedup = (None, None) if replaces else (entry.bound, entry.dedup)
     order = "" if replaces else entry.order
     if bound or limits or dedup or order:

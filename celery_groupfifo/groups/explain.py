@@ -13,6 +13,7 @@ from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
 from celery_groupfifo.gate.records import AWAITS, LIMITED, TURN, Flight, Limits, StoredEntry
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
+from celery_groupfifo.groups.identities import dedup_key_of
 from celery_groupfifo.groups.orders import order_values
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.several import awaited
@@ -265,7 +266,8 @@ class Explainer:
 
     def _named(self, keys: Keys, head: Flight) -> str:
         entry = content.read(self._reader.texts(keys, [head.id])[0] or b"")
-        return _task(entry.task if entry else "", head.task_id)
+        dedup_key = dedup_key_of(self._reader, keys, head.id)
+        return _task(entry.task if entry else "", head.task_id) + (f" (dedup key {dedup_key!r})" if dedup_key else "")
 
     def _before(self, keys: Keys, head: Flight) -> tuple[int, int | None]:
         """Return the number of the gate's tickets before a head in its queue, and of all messages there, if known."""

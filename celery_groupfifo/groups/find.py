@@ -12,6 +12,7 @@ from celery import Celery, states
 from celery_groupfifo.gate.keys import Keys, entry_names, quote, task_of, unquote
 from celery_groupfifo.gate.records import Flight, StoredEntry
 from celery_groupfifo.groups import content
+from celery_groupfifo.groups.identities import dedup_key_of
 from celery_groupfifo.groups.leases import members_of
 from celery_groupfifo.groups.orders import order_values
 from celery_groupfifo.groups.reader import STATES_IN_FLIGHT, Reader, hold_of, running_of
@@ -85,6 +86,7 @@ def _found(reader: Reader, keys: Keys, id: str, text: bytes, flight: Flight | No
         args=entry.args if entry else "",
         kwargs=entry.kwargs if entry else "",
         order_value=order_values(reader, keys, [id])[0] if state == "scheduled" else None,
+        dedup_key=dedup_key_of(reader, keys, id),
     )
 
 

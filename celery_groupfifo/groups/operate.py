@@ -54,7 +54,7 @@ class Operator:
         keys, group = self._keys_of(key)
         note = audit.new_note("resume", key, by)
         calls = ActionCalls(self._gate, keys, note)
-        code, *words = calls.run("resume", [keys.paused, keys.line(group)], group)
+        code, *words = calls.run("resume", [keys.paused, keys.line(group), keys.wake], group)
         calls.publish(words)
         if int(code) == 1:
             audit.log(note)

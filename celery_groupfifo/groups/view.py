@@ -259,6 +259,7 @@ class Found:
         kwargs: Its keyword arguments, as Celery shows them.
         traceback: Of a task that blocks its group, if the result backend has it, and of a dead letter; else empty.
         order_value: The number that it is sorted by, while it waits in its window; else None.
+        dedup_key: By which later calls are its duplicates; None: by its id, or it is a dead letter.
     """
 
     task_id: str
@@ -274,6 +275,7 @@ class Found:
     kwargs: str = ""
     traceback: str = ""
     order_value: str | None = None
+    dedup_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
 from celery_groupfifo.gate.counts import TOTALS
+from celery_groupfifo.gate.observations import KINDS
 from celery_groupfifo.metrics.snapshot import Snapshot, Snapshots
 
 
@@ -70,6 +71,14 @@ def metrics(up: bool, now: Snapshot | None) -> Iterator[Metric]:
     yield GaugeMetricFamily("groupfifo_dead_letters", "Dead letters.", now.counts.dead_letters)
     for name, said in TOTALS.items():
         yield CounterMetricFamily(f"groupfifo_{name}", said, value=now.totals.get(name, 0))
+    observed = CounterMetricFamily(
+        "groupfifo_observed_runs",
+        "Runs that observe mode has counted: all, and those that broke order.",
+        labels=["kind"],
+    )
+    for kind in KINDS:
+        observed.add_metric(["all" if kind == "runs" else kind], now.observed.get(kind, 0))
+    yield observed
 
 
 def register(app: Celery, registry: CollectorRegistry = REGISTRY, max_age: float = 5.0) -> GateCollector:

@@ -19,6 +19,7 @@ from celery_groupfifo.gate import counts
 from celery_groupfifo.gate.counts import TOTALS, Counts
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.keys import Keys
+from celery_groupfifo.gate.observations import Observations
 from celery_groupfifo.gate.records import PlaceInLine
 from celery_groupfifo.printing import escaping
 
@@ -41,12 +42,14 @@ class Snapshot:
         oldest_age: Seconds since the oldest task in line was parked, or the oldest head that waits for a slot was
             released, whichever is longer; see `Snapshots`.
         totals: Since the gate's first task, by name.
+        observed: What observe mode has counted, by kind; empty in the other mode.
     """
 
     counts: Counts = field(default_factory=Counts)
     groups: dict[str, int] = field(default_factory=dict)
     oldest_age: float = 0.0
     totals: dict[str, int] = field(default_factory=dict)
+    observed: dict[str, int] = field(default_factory=dict)
 
 
 class Snapshots:
@@ -125,6 +128,7 @@ class Snapshots:
             groups=groups,
             oldest_age=max(part.oldest_age for part in parts),
             totals=totals,
+            observed=Observations(gate.store, gate.keyspace).totals() if gate.settings.observes else {},
         )
 
     def _read_partition(self, gate: Gate, keys: Keys) -> Snapshot:

@@ -102,7 +102,8 @@ class GroupSender:
         if run is None and not asks_for_group(task, name, said):
             return self._plain(producer, name, message, said, options)
         if run is None and observes(self.app):
-            return self._observed(producer, name, message, said, options, seen)
+            header = seen or header_of(self.app, task, name, arguments_of(message), said, message.headers)
+            return self._observed(producer, name, message, options, header)
         key = key_of(self.app, task, name, *arguments_of(message), said) if run is None else None
         if run is not None and (elsewhere := self._other_key(run, task, name, message, said)):
             run, key = None, elsewhere
@@ -127,13 +128,8 @@ class GroupSender:
             producer = _Cleaner(producer)
         return self.send(producer, name, message, **options)
 
-    def _observed(
-        self, producer: Any, name: str, message: Any, said: Options, options: Options, seen: str | None
-    ) -> Any:
+    def _observed(self, producer: Any, name: str, message: Any, options: Options, header: str | None) -> Any:
         """Send a task in Celery's way, with a header for its worker; a retry has that of its run."""
-        header = seen or header_of(
-            self.app, task_of(self.app, name), name, arguments_of(message), said, message.headers
-        )
         if header is not None:
             options["headers"] = {**(options.get("headers") or {}), OBSERVED_HEADER: header}
         return self.send(producer, name, message, **options)

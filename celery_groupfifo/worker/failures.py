@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from celery_groupfifo.gate.model import TRAVELLING, Failure
+from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.gate.model import KEYS_HEADER, TRAVELLING, Failure
 from celery_groupfifo.sending.options import option_of
 from celery_groupfifo.settings import OPTIONS
 from celery_groupfifo.windows import Breaker
@@ -41,7 +42,9 @@ def failure(
     lasts = _option(member, headers, task, "group_block_for") if policy == "block" else None
     kept = _end(traceback) if policy == "dead_letter" and isinstance(traceback, str) else ""
     name, worker = str(headers.get("task") or ""), str(member.consumer.hostname)
-    return Failure(policy, name, _text(error), worker, kept, _ms(lasts), Breaker.parse(after))
+    keys = headers.get(KEYS_HEADER, ())[1:] if after is not None or policy == "cancel_rest" else ()
+    others = tuple(quote(key) for key in keys)
+    return Failure(policy, name, _text(error), worker, kept, _ms(lasts), Breaker.parse(after), others)
 
 
 def blocks(member: Member, headers: Mapping[str, Any], task: Any) -> bool:

@@ -1,5 +1,5 @@
 -- Finds what a new call is a duplicate of, see lib/identity.lua.
---@include keys record flag entry claim
+--@include keys record flag entry claim number
 local TAKEN = 8 -- names that the entries of one task may have, see keys.py
 
 -- Returns a name for a new entry of a task whose id no entry has, or one that is under way in this group; else nothing.
@@ -23,8 +23,12 @@ end
 local function name_call(group, g, producer, number, id, identity, latest, replaces)
   local name, holder, where = id, nil, nil
   local asks = identity or g and replaces ~= '1' and has_flag(g, 'i')
-  local done = asks and redis.call('GET', producer)
-  if asks and (not done or (tonumber(done) or 1e15) < tonumber(number)) then -- else it is a repetition
+  if asks then
+    local done = redis.call('GET', producer)
+    local again = look_up(done, number)
+    asks = not again
+  end
+  if asks then
     holder, where = holder_of(group, g, identity or ';' .. id)
     if latest == '1' and where ~= 'p' then
       name = free_name(g, id)

@@ -2,8 +2,9 @@
 --@include keys write record flag entry stand_in identity
 
 -- A task ends, or is taken out: its stand-ins go. by: the one through which that happens; the caller removes its place
--- in line; nil: none. One that may be cut off its line stays behind.
-local function leave_places(name, by)
+-- in line; nil: none. ran: after a run, which closes the circuit breakers of its groups. A stand-in that may be cut off
+-- its line stays behind.
+local function leave_places(name, by, ran)
   local number = 0
   for of in string.gmatch(redis.call('HGET', K.begins, 'k ' .. name) or '', '%S+') do
     number = number + 1
@@ -14,6 +15,12 @@ local function leave_places(name, by)
       local known = redis.call('HDEL', K.entries, id)
       redis.call('HINCRBY', K.stats, 'stand_ins', -known)
       add_to(g, 'empty', not r and id ~= by and known or 0)
+    end
+    if r and r.stop == 'l' then
+      redis.call('ZREM', K.due, 'h ' .. of .. ' ' .. id)
+    end
+    if ran then
+      drop_mark(g, 'o') -- see lib/breaker.lua
     end
     remove_record(g, id)
     write_group(of, g)
@@ -44,6 +51,6 @@ end
 local function end_entry(id, group, g)
   free_identity(id, group, g, true)
   if has_flag(g, 'k') then
-    leave_places(id)
+    leave_places(id, nil, true)
   end
 end

@@ -35,10 +35,7 @@ local function hold_back(group, g, r, entry)
       add_mark(g, 'n')
     end
   end
-  if has_flag(g, 'k') then
-    awaits = await_places(r, entry)
-  end
-  if limits.starts and not awaits then
+  if limits.starts then
     local begins, starts, window = counted_begins(group)
     if not has_flag(g, 's') then
       add_mark(g, 's')
@@ -62,13 +59,15 @@ local function hold_back(group, g, r, entry)
     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
   end
   local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-  if due > now_ms() and not awaits then
+  if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
     free_at = math.max(free_at or 0, due)
   end
   if free_at then
     r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K.ms_text, entry.queue
     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
     redis.call('ZADD', K.due, K.HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  elseif has_flag(g, 'k') then
+    awaits = await_places(r, entry)
   end
   return free_at or awaits
 end

@@ -454,7 +454,8 @@ def _fail_several(world: World) -> Call:
     world.park("a", "A", others=["B"])
     ticket = world.begin(world.receive())
     assert ticket is not None
-    call = world.failing(ticket, "A", "dead_letter")
+    world.park("b", "B")
+    call = world.failing(ticket, "A", "cancel_rest", breaker=Breaker(2, 60_000, 1000), others=["B"])
     return lambda: replace(world.gate.finish(call), held=None)
 
 

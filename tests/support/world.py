@@ -208,11 +208,12 @@ class World:
         policy: str = "block",
         lasts: int = 0,
         breaker: Breaker = NO_BREAKER,
+        others: Sequence[str] = (),
         **more: Any,
     ) -> Finish:
         """A finish after a final failure; it can be repeated."""
-        known = breaker if breaker.most else None
-        failure = Failure(policy, "shop.send", "ValueError: boom", "w1@host", lasts=lasts, breaker=known)
+        known, groups = breaker if breaker.most else None, tuple(map(quote, others))
+        failure = Failure(policy, "shop.send", "ValueError: boom", "w1@host", "", lasts, known, groups)
         return self.finishing(ticket, key, failure=failure, **more)
 
     def fail(
@@ -222,10 +223,11 @@ class World:
         policy: str = "block",
         lasts: int = 0,
         breaker: Breaker = NO_BREAKER,
+        others: Sequence[str] = (),
         **more: Any,
     ) -> Finished:
         """Finish a run that has failed for good; a block may last for so many ms."""
-        return self.gate.finish(self.failing(ticket, key, policy, lasts, breaker, **more))
+        return self.gate.finish(self.failing(ticket, key, policy, lasts, breaker, others, **more))
 
     def hold(self, ticket: Ticket, delay: int, key: str = "g", queue: str = "q", **more: Any) -> Finished:
         """Finish a run that goes on later."""

@@ -78,3 +78,21 @@ def test_the_breaker_that_counts_it(
         assert found is None
     else:
         assert found is not None and found.breaker == (None if policy == "block" else breaker)
+
+
+@pytest.mark.parametrize(
+    ("policy", "breaker", "others"),
+    [
+        ("cancel_rest", None, ("B", "C%20")),
+        ("dead_letter", "2/60s", ("B", "C%20")),
+        ("dead_letter", None, ()),
+        ("block", None, ()),
+    ],
+)
+def test_the_other_groups_of_a_task_where_the_failure_concerns_them(
+    policy: str, breaker: str | None, others: tuple[str, ...]
+) -> None:
+    settings = SimpleNamespace(on_failure=policy, block_for=None, break_after=breaker)
+    member: Any = SimpleNamespace(gate=SimpleNamespace(settings=settings), consumer=SimpleNamespace(hostname="w1"))
+    found = failure(member, {"task": "t", "groupfifo_keys": ["A", "B", "C "]}, None, ValueError("boom"))
+    assert found is not None and found.others == others

@@ -237,13 +237,17 @@
         });
     }
 
-    function confirmed(title, text, yes, danger, reason, then, more) {  // more: the `count` to type, `to`: another key
+    function confirmed(title, text, yes, danger, reason, then, more) {  // more: the `count` to type, `to`: another key, `limits` so far
         var box = $('#gf-confirm'), modal = bootstrap.Modal.getOrCreateInstance(box[0]), typed = $('#gf-count'),
             count = more && more.count, button = document.getElementById('gf-confirm-yes');
         $('#gf-confirm-title').text(title);
         $('#gf-confirm-text').text(text);
         $('#gf-confirm-reason').toggleClass('d-none', !reason);
         $('#gf-confirm-to').toggleClass('d-none', !(more && more.to));
+        $('#gf-confirm-limits').toggleClass('d-none', !(more && more.limits));
+        $('#gf-rate').val(more && more.limits && more.limits.rate || '');
+        $('#gf-together').val(more && more.limits && more.limits.concurrency || '');
+        $('#gf-expires').val('');
         $('#gf-confirm-count').toggleClass('d-none', !count);
         $('#gf-confirm-many').text(count || '');
         $('#gf-reason, #gf-to').val('');
@@ -264,6 +268,11 @@
             }
         });
         modal.show();
+    }
+
+    function numberIn(field) {  // what is no number goes to the gate as it is, which says what is wrong with it
+        var text = $(field).val().trim();
+        return text === '' ? null : isNaN(text) ? text : Number(text);
     }
 
     function confirmedVerb(verb, question, words, then, more) {  // the title is the question, the text what follows it
@@ -448,6 +457,31 @@
         }}
     ];
 
+    function observedTable() {
+        function counted(name) {
+            return function (row) { return esc(row[name].toLocaleString()); };
+        }
+        function lastOf(row) {
+            var said = ['overlaps', 'overtaken', 'late_retries', 'not_counted'].map(function (kind) {
+                return row.last[kind];
+            }).filter(Boolean).sort(function (one, other) { return one.when < other.when ? 1 : -1; })[0];
+            return said ? esc(said.task) + ' ' + linkedTask(said, 8) + ', ' + when(said.when) : MISSING;
+        }
+        poll(function () { return page.dataset.base + '/observed'; }, function (found) {
+            var report = found.report;
+            table('#gf-t-observed', [
+                ['Group', function (row) { return keyLink(row.key); }, 'gf-wide'],
+                ['Runs', counted('runs')], ['Overlaps', counted('overlaps')], ['Overtaken', counted('overtaken')],
+                ['Late retries', counted('late_retries')], ['Not counted', counted('not_counted')],
+                ['Last breach', lastOf, 'gf-wide']
+            ], report.groups, 'Nothing was observed so far.');
+            $('#gf-observed-total').text(!report.since ? '' : 'In all ' + count(report.runs, 'run') + ' of ' +
+                count(report.observed_groups, 'group') + ', ' + report.broken_groups.toLocaleString() +
+                ' of them broken: ' + count(report.overlaps, 'overlap') + ', ' + report.overtaken.toLocaleString() +
+                ' overtaken, ' + report.late_retries.toLocaleString() + ' late retries.');
+        });
+    }
+
     function groupsPage() {
         var state = '', last = {}, chosen = new Map(), everything = false, grid;
 
@@ -518,6 +552,9 @@
             })
         });
 
+        if (document.getElementById('gf-t-observed')) {
+            observedTable();
+        }
         function again() { grid.ajax.reload(null, false); }
         looks.push(again);
         $.fn.dataTable.ext.errMode = 'none';
@@ -708,6 +745,11 @@
                 if (asked.to) {
                     said.to = to;
                 }
+                if (asked.limits) {
+                    said.rate = $('#gf-rate').val();
+                    said.concurrency = numberIn('#gf-together');
+                    said.expires_in = numberIn('#gf-expires');
+                }
                 post('/api/group/' + verb + '/' + box.dataset.path, said, look);
             }
             if (asked.on_head) {
@@ -715,7 +757,7 @@
             }
             if (asked.one) {
                 confirmedVerb(verb, asked.one, words(asked.on_head ? last.head || {task_id: head} : null), go,
-                    {to: asked.to});
+                    {to: asked.to, limits: asked.limits && (last.group && last.group.limit || {})});
             } else {
                 go('');
             }

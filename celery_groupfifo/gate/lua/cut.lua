@@ -609,7 +609,7 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                 end
                 if has_flag(g, 'k') then
                   do -- leave_places(name, id)
-                    local by = id
+                    local by, ran = id, nil
                     local number = 0
                     for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
                       number = number + 1
@@ -622,6 +622,16 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                         do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                           local what, number = 'empty', not r and id ~= by and known or 0
                           g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                        end
+                      end
+                      if r and r.stop == 'l' then
+                        redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+                      end
+                      if ran then
+                        do -- drop_mark(g, 'o')
+                          local letter = 'o'
+                          g.flags = string.gsub(g.flags, letter, '', 1)
+                          g.flags = g.flags == '' and '-' or g.flags
                         end
                       end
                       do -- remove_record(g, id)
@@ -945,7 +955,7 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
               break
             elseif corrupt then
               do -- leave_places(id)
-                local name, by = id, nil
+                local name, by, ran = id, nil, nil
                 local number = 0
                 for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
                   number = number + 1
@@ -958,6 +968,16 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                     do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                       local what, number = 'empty', not r and id ~= by and known or 0
                       g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                    end
+                  end
+                  if r and r.stop == 'l' then
+                    redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+                  end
+                  if ran then
+                    do -- drop_mark(g, 'o')
+                      local letter = 'o'
+                      g.flags = string.gsub(g.flags, letter, '', 1)
+                      g.flags = g.flags == '' and '-' or g.flags
                     end
                   end
                   do -- remove_record(g, id)
@@ -1149,50 +1169,7 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                     end
                   end
                 end
-                if has_flag(g, 'k') then
-                  local await_places_33
-                  do -- await_places(r, entry)
-                    local stands_for_27, stands_for_28
-                    do -- stands_for(r.id)
-                      local id = r.id
-                      local of, name
-                      if string.find(id, ';k', 1, true) then
-                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                      end
-                      stands_for_27, stands_for_28 = of, name
-                    end
-                    local of, name = stands_for_27, stands_for_28
-                    local free_at
-                    if of then
-                      free_at = now_ms() + FAR
-                      local other = record_of(open_group(of), name)
-                      if other and other.state == 'h' and other.stop == 's' then
-                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                          redis_call('ZADD', K_due, score + now_ms(), member)
-                          soon = true
-                        end
-                      end
-                    else
-                      local number = 0
-                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                        number = number + 1
-                        local place = r.id .. ';k' .. number
-                        local there = record_of(open_group(each), place)
-                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                          free_at = now_ms() + FAR
-                        end
-                      end
-                    end
-                    if free_at then
-                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                    end
-                    await_places_33 = free_at
-                  end
-                  awaits = await_places_33
-                end
-                if limits.starts and not awaits then
+                if limits.starts then
                   local counted_begins_22, counted_begins_23, counted_begins_24
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1238,13 +1215,55 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
                 local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-                if due > now_ms() and not awaits then
+                if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
                   free_at = math.max(free_at or 0, due)
                 end
                 if free_at then
                   r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                elseif has_flag(g, 'k') then
+                  local await_places_33
+                  do -- await_places(r, entry)
+                    local stands_for_27, stands_for_28
+                    do -- stands_for(r.id)
+                      local id = r.id
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_27, stands_for_28 = of, name
+                    end
+                    local of, name = stands_for_27, stands_for_28
+                    local free_at
+                    if of then
+                      free_at = now_ms() + FAR
+                      local other = record_of(open_group(of), name)
+                      if other and other.state == 'h' and other.stop == 's' then
+                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                    else
+                      local number = 0
+                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                        number = number + 1
+                        local place = r.id .. ';k' .. number
+                        local there = record_of(open_group(each), place)
+                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                          free_at = now_ms() + FAR
+                        end
+                      end
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    end
+                    await_places_33 = free_at
+                  end
+                  awaits = await_places_33
                 end
                 hold_back_36 = free_at or awaits
               end

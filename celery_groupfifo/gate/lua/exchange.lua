@@ -82,7 +82,7 @@ local function rename_place(line, group, g, us, old, new)
   if later then
     redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. old)
     redis_call('ZADD', K_due, later, 'e ' .. group .. ' ' .. new)
-    local leave_window_15, leave_window_16
+    local leave_window_18, leave_window_19
     do -- leave_window(group, g, old)
       local id = old
       local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
@@ -91,9 +91,9 @@ local function rename_place(line, group, g, us, old, new)
         redis_call('HDEL', K_begins, 'o ' .. id)
         redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
       end
-      leave_window_15, leave_window_16 = order, window
+      leave_window_18, leave_window_19 = order, window
     end
-    local order, window = leave_window_15, leave_window_16
+    local order, window = leave_window_18, leave_window_19
     if order then
       redis_call('ZADD', K_due, K_WINDOWS, 's ' .. group .. ' ' .. order .. ' ' .. new)
       redis_call('HSET', K_begins, 'o ' .. new, order .. ' ' .. window)
@@ -127,16 +127,39 @@ local line, producer = KEYS[10], KEYS[11]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local number, keep, limits, old, identity, after = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 
-local keep_number_12, keep_number_13
+local keep_number_15, keep_number_16
 do -- keep_number(producer, number, keep)
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
-  local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
+  local repeated = last and (tonumber(last) or -1) >= (tonumber(number) or math.huge)
+  local told
+  if last and not (tonumber(last) and tonumber(number)) then
+    local kept
+    local look_up_12, look_up_13, look_up_14
+    do -- look_up(last, number)
+      local own, first = string.match(number, '^(%d+)/?(%d*)$')
+      local before, of, refused = string.match(last or '', '^(%d+)/?(%d*)(.*)$')
+      local repeated, told = before and tonumber(before) >= tonumber(own), nil
+      if of and of ~= '' then
+        for from, to, words in string.gmatch(refused, ' (%d+)%-(%d+):(%S+)') do
+          if tonumber(own) >= tonumber(from) and tonumber(own) <= tonumber(to) then
+            repeated, told = true, words
+          end
+        end
+      end
+      local more = first ~= '' and of == first and refused or ''
+      look_up_12, look_up_13, look_up_14 = repeated, told, number .. more
+    end
+    repeated, told, kept = look_up_12, look_up_13, look_up_14
+    if not repeated and kept ~= number then
+      redis_call('SET', producer, kept, 'PX', keep)
+    end
+  end
   if repeated then
     redis_call('SET', producer, last, 'PX', keep)
   end
-  keep_number_12, keep_number_13 = last, repeated
+  keep_number_15, keep_number_16 = last, repeated
 end
-local last, repeated = keep_number_12, keep_number_13
+local last, repeated = keep_number_15, keep_number_16
 if repeated then
   local name, text = string.match(last, ' (%S+) (.*)')
   return { 1, name, text }
@@ -387,7 +410,7 @@ if not refused and has_flag(g, 'k') and redis_call('HEXISTS', K_begins, 'k ' .. 
   refused = -2
 end
 if not refused and string.match(old, '^[^;]*') ~= id then
-  local free_name_14
+  local free_name_17
   do -- free_name(g, id)
     local name, free = id, nil
     for _ = 1, TAKEN do
@@ -399,9 +422,9 @@ if not refused and string.match(old, '^[^;]*') ~= id then
       end
       name = name .. ';r'
     end
-    free_name_14 = free
+    free_name_17 = free
   end
-  name = free_name_14
+  name = free_name_17
   local placed = name and rename_place(line, group, g, entry.us, old, name)
   refused = not name and -2 or not placed and 0 or nil
   if refused == 0 then
@@ -436,9 +459,21 @@ if not refused and string.match(old, '^[^;]*') ~= id then
   end
 end
 if refused then
-  do -- restore_number(producer, last, keep)
-    if last then
-      redis_call('SET', producer, last, 'PX', keep)
+  do -- restore_number(producer, last, keep, number, '')
+    local words = ''
+    local own, first = string.match(number, '^(%d+)/(%d+)$')
+    local value, answer = last, tostring(words)
+    if own then
+      local before, of, refused = string.match(last or '0', '^(%d+)/?(%d*)(.*)$')
+      refused = of == first and refused or ''
+      local others, from, to, said = string.match(refused, '^(.*) (%d+)%-(%d+):(%S+)$')
+      if not others or said ~= answer or tonumber(to) + 1 ~= tonumber(own) then
+        others, from = refused, own
+      end
+      value = before .. '/' .. first .. others .. ' ' .. from .. '-' .. own .. ':' .. answer
+    end
+    if value then
+      redis_call('SET', producer, value, 'PX', keep)
     else
       redis_call('DEL', producer)
     end

@@ -8,6 +8,8 @@
 -- KEYS[12] cut_off  (list)  of this run: the entries to cancel
 -- KEYS[13] failures (string) of the group, see lib/breaker.lua
 -- KEYS[14-] lists   (list)  the broker's lists that the worker consumes
+-- KEYS[..] others   (list)  of a task with several keys, where the policy or the breaker asks for them: of each other
+--                           group its line, its cut_off and its failures; see lib/rest.lua
 -- ARGV[1-2]         clock, tag
 -- ARGV[3]  id       (text)
 -- ARGV[4]  group    (text)
@@ -25,6 +27,8 @@
 -- ARGV[16] pause    (ms)    until the breaker lets a probe run
 -- ARGV[17] named    (count) lists
 -- ARGV[18-] queues  (text)  their names
+-- ARGV[..] of       (count) other groups; absent: none
+-- ARGV[..] groups   (text)  these
 -- Returns {code, '', 0, due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log on_the_way)
 local redis_call = redis.call
@@ -61,9 +65,6 @@ local function record_of(g, id)
     found = g[at].id == id and g[at] or found
   end
   return found
-end
-local function has_flag(g, letter)
-  return string.find(g.flags, letter, 1, true) ~= nil
 end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
@@ -322,6 +323,9 @@ local function open_group(group)
   end
   return g
 end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
 local soon = false -- a sweep has something to do now
 local FAR = 3600000 -- ms: no time says when a task has its other places
 local OUT, ROW = '\127o ', '\127w '
@@ -350,20 +354,20 @@ local flag, lasts, most, window = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14
 local pause, named = tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local lists, out, g = named_lists(14, 18, named), {}, open_group(group)
-local running_47
+local running_51
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_47 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_51 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_47
+local r = running_51
 if not r then
-  local lane_words_43, lane_words_44, lane_words_45, lane_words_46
+  local lane_words_47, lane_words_48, lane_words_49, lane_words_50
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_43, lane_words_44, lane_words_45, lane_words_46 = call, group, id, due
+    lane_words_47, lane_words_48, lane_words_49, lane_words_50 = call, group, id, due
   end
-  local before, _, _, at = lane_words_43, lane_words_44, lane_words_45, lane_words_46
+  local before, _, _, at = lane_words_47, lane_words_48, lane_words_49, lane_words_50
   if before ~= call then
     return { 0, '', 0, -1 }
   end
@@ -389,15 +393,15 @@ if not r then
         end
         local entry = read_entry_19
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_42
+          local compose_46
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_42 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_46 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_42
+          local message = compose_46
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -412,16 +416,16 @@ do -- free_group(group)
 end
 do -- note_begin(group, g, r)
   if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
-    local counted_begins_20, counted_begins_21, counted_begins_22
+    local counted_begins_24, counted_begins_25, counted_begins_26
     do -- counted_begins(group)
       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
       local begins = {}
       for ms in string.gmatch(times or '', '%d+') do
         begins[#begins + 1] = tonumber(ms)
       end
-      counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+      counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
     end
-    local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
+    local begins, starts, window = counted_begins_24, counted_begins_25, counted_begins_26
     begins[#begins + 1] = tonumber(r.since)
     do -- keep_begins(group, begins, starts, window)
       table.sort(begins)
@@ -432,6 +436,38 @@ do -- note_begin(group, g, r)
         end
       end
       redis_call('HSET', K_begins, 's ' .. group, text)
+    end
+  end
+  if has_flag(g, 'k') and r.state == 'r' then
+    do -- note_elsewhere(r)
+      for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+        local other = open_group(of)
+        if has_flag(other, 's') then
+          local counted_begins_21, counted_begins_22, counted_begins_23
+          do -- counted_begins(of)
+            local group = of
+            local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+            local begins = {}
+            for ms in string.gmatch(times or '', '%d+') do
+              begins[#begins + 1] = tonumber(ms)
+            end
+            counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+          end
+          local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+          begins[#begins + 1] = tonumber(r.since)
+          do -- keep_begins(of, begins, starts, window)
+            local group = of
+            table.sort(begins)
+            local text = digits(starts) .. ' ' .. digits(window)
+            for at = math.max(#begins - starts + 1, 1), #begins do
+              if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                text = text .. ' ' .. digits(begins[at])
+              end
+            end
+            redis_call('HSET', K_begins, 's ' .. group, text)
+          end
+        end
+      end
     end
   end
 end
@@ -527,30 +563,30 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
       local entry, corrupt = read_entry_13, read_entry_14
       local left = false
       if entry and has_flag(g, 'k') then
-        local is_left_behind_49
+        local is_left_behind_53
         do -- is_left_behind(r.id)
           local id = r.id
-          local stands_for_33, stands_for_34
+          local stands_for_37, stands_for_38
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_33, stands_for_34 = of, name
+            stands_for_37, stands_for_38 = of, name
           end
-          local _, name = stands_for_33, stands_for_34
+          local _, name = stands_for_37, stands_for_38
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_49 = name and not said or said == '!'
+          is_left_behind_53 = name and not said or said == '!'
         end
-        left = is_left_behind_49
+        left = is_left_behind_53
       end
       if entry and not left then
         do -- release(lists, group, g, r, entry, out)
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_39
+            local hold_back_43
             do -- hold_back(group, g, r, entry)
-              local limits_of_30
+              local limits_of_34
               do -- limits_of(group, g, entry)
                 local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -564,9 +600,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_30 = limits
+                limits_of_34 = limits
               end
-              local limits = limits_of_30
+              local limits = limits_of_34
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -582,60 +618,17 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   end
                 end
               end
-              if has_flag(g, 'k') then
-                local await_places_36
-                do -- await_places(r, entry)
-                  local stands_for_31, stands_for_32
-                  do -- stands_for(r.id)
-                    local id = r.id
-                    local of, name
-                    if string.find(id, ';k', 1, true) then
-                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                    end
-                    stands_for_31, stands_for_32 = of, name
-                  end
-                  local of, name = stands_for_31, stands_for_32
-                  local free_at
-                  if of then
-                    free_at = now_ms() + FAR
-                    local other = record_of(open_group(of), name)
-                    if other and other.state == 'h' and other.stop == 's' then
-                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                        redis_call('ZADD', K_due, score + now_ms(), member)
-                        soon = true
-                      end
-                    end
-                  else
-                    local number = 0
-                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                      number = number + 1
-                      local place = r.id .. ';k' .. number
-                      local there = record_of(open_group(each), place)
-                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                        free_at = now_ms() + FAR
-                      end
-                    end
-                  end
-                  if free_at then
-                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                  end
-                  await_places_36 = free_at
-                end
-                awaits = await_places_36
-              end
-              if limits.starts and not awaits then
-                local counted_begins_26, counted_begins_27, counted_begins_28
+              if limits.starts then
+                local counted_begins_30, counted_begins_31, counted_begins_32
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_30, counted_begins_31, counted_begins_32 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
+                local begins, starts, window = counted_begins_30, counted_begins_31, counted_begins_32
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -671,19 +664,61 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
               local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-              if due > now_ms() and not awaits then
+              if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
                 free_at = math.max(free_at or 0, due)
               end
               if free_at then
                 r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+              elseif has_flag(g, 'k') then
+                local await_places_40
+                do -- await_places(r, entry)
+                  local stands_for_35, stands_for_36
+                  do -- stands_for(r.id)
+                    local id = r.id
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_35, stands_for_36 = of, name
+                  end
+                  local of, name = stands_for_35, stands_for_36
+                  local free_at
+                  if of then
+                    free_at = now_ms() + FAR
+                    local other = record_of(open_group(of), name)
+                    if other and other.state == 'h' and other.stop == 's' then
+                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                        redis_call('ZADD', K_due, score + now_ms(), member)
+                        soon = true
+                      end
+                    end
+                  else
+                    local number = 0
+                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                      number = number + 1
+                      local place = r.id .. ';k' .. number
+                      local there = record_of(open_group(each), place)
+                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                        free_at = now_ms() + FAR
+                      end
+                    end
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  end
+                  await_places_40 = free_at
+                end
+                awaits = await_places_40
               end
-              hold_back_39 = free_at or awaits
+              hold_back_43 = free_at or awaits
             end
-            held = hold_back_39
+            held = hold_back_43
             if not held then
-              local take_turn_40
+              local take_turn_44
               do -- take_turn(group, g, r, entry)
                 local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                 local waits = false
@@ -727,9 +762,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     end
                   end
                 end
-                take_turn_40 = waits
+                take_turn_44 = waits
               end
-              held = take_turn_40
+              held = take_turn_44
             end
           end
           if held then
@@ -813,15 +848,15 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_41
+              local compose_45
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_41 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_45 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_41
+              local message = compose_45
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               if g.flags ~= '-' then
                 do -- count_turn(group, r, entry)
@@ -857,7 +892,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           end
         else
           do -- leave_places(r.id)
-            local name, by = r.id, nil
+            local name, by, ran = r.id, nil, nil
             local number = 0
             for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
               number = number + 1
@@ -870,6 +905,16 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                   local what, number = 'empty', not r and id ~= by and known or 0
                   g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              if r and r.stop == 'l' then
+                redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+              end
+              if ran then
+                do -- drop_mark(g, 'o')
+                  local letter = 'o'
+                  g.flags = string.gsub(g.flags, letter, '', 1)
+                  g.flags = g.flags == '' and '-' or g.flags
                 end
               end
               do -- remove_record(g, id)
@@ -1042,7 +1087,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     end
   end
 else
-  local opens_55
+  local opens_60
   do -- opens(failures, g, most, window)
     local broken = most > 0 and has_flag(g, 'o')
     if most > 0 and not broken then
@@ -1063,21 +1108,113 @@ else
         redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
       end
     end
-    opens_55 = broken
+    opens_60 = broken
   end
-  local broken = opens_55
-  local length = policy == 'cancel_rest' and redis_call('LLEN', line) or 0
-  if length > 0 then
-    redis_call('RENAME', line, cut_off)
-    redis_call('ZADD', K_due, K_REST + now_ms(), 'd ' .. group .. ' ' .. fence)
-    do -- add_to(g, 'aside', length - g.empty)
-      local what, number = 'aside', length - g.empty
-      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+  local broken = opens_60
+  local fail_elsewhere_61
+  do -- fail_elsewhere(14 + named, 18 + named, policy, fence, most, window)
+    local key, arg = 14 + named, 18 + named
+    local broken = false
+    for at = 1, tonumber(ARGV[arg] or 0) do
+      local of, first = ARGV[arg + at], key + 3 * at - 3
+      local other = open_group(of)
+      local opens_59
+      do -- opens(KEYS[first + 2], other, most, window)
+        local failures, g = KEYS[first + 2], other
+        local broken = most > 0 and has_flag(g, 'o')
+        if most > 0 and not broken then
+          local kept, count = '', 1
+          for ms in string.gmatch(redis_call('GET', failures) or '', '%d+') do
+            if tonumber(ms) > now_ms() - window then
+              kept, count = kept .. ms .. ' ', count + 1
+            end
+          end
+          broken = count >= most
+          if broken then
+            redis_call('DEL', failures)
+            do -- add_mark(g, 'o')
+              local letter = 'o'
+              g.flags = (g.flags == '-' and '' or g.flags) .. letter
+            end
+          else
+            redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
+          end
+        end
+        opens_59 = broken
+      end
+      local opened = opens_59
+      broken = broken or opened
+      if policy == 'cancel_rest' then
+        do -- cut_rest(of, other, KEYS[first], KEYS[first + 1], fence)
+          local group, g, line, cut_off = of, other, KEYS[first], KEYS[first + 1]
+          local length = redis_call('LLEN', line)
+          if length > 0 then
+            redis_call('RENAME', line, cut_off)
+            redis_call('ZADD', K_due, K_REST + now_ms(), 'd ' .. group .. ' ' .. fence)
+            do -- add_to(g, 'aside', length - g.empty)
+              local what, number = 'aside', length - g.empty
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+            g.empty = '0'
+            do -- add_mark(g, 'c')
+              local letter = 'c'
+              g.flags = (g.flags == '-' and '' or g.flags) .. letter
+            end
+          end
+        end
+      end
+      do -- write_group(of, other)
+        local group, g, other, other_g = of, other, nil, nil
+        local state_text_4
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_4 = text
+        end
+        local text = state_text_4
+        if other then
+          local state_text_5
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_5 = text
+          end
+          local other_text = state_text_5
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
     end
-    g.empty = '0'
-    do -- add_mark(g, 'c')
-      local letter = 'c'
-      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+    fail_elsewhere_61 = broken
+  end
+  local elsewhere = fail_elsewhere_61
+  broken = broken or elsewhere
+  if policy == 'cancel_rest' then
+    do -- cut_rest(group, g, line, cut_off, fence)
+      local length = redis_call('LLEN', line)
+      if length > 0 then
+        redis_call('RENAME', line, cut_off)
+        redis_call('ZADD', K_due, K_REST + now_ms(), 'd ' .. group .. ' ' .. fence)
+        do -- add_to(g, 'aside', length - g.empty)
+          local what, number = 'aside', length - g.empty
+          g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+        end
+        g.empty = '0'
+        do -- add_mark(g, 'c')
+          local letter = 'c'
+          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+        end
+      end
     end
   end
   if policy == 'block' or broken then
@@ -1223,16 +1360,16 @@ else
         local after, identity = string.match(said or '', '^(%d+) (.*)$')
         if identity then
           local field = 'i ' .. group .. ' ' .. identity
-          local others_of_48
+          local others_of_52
           do -- others_of(field, id)
             local others = ''
             local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
             for name in string.gmatch(names or '', '%S+') do
               others = others .. (name == id and '' or ' ' .. name)
             end
-            others_of_48 = others
+            others_of_52 = others
           end
-          local others = others_of_48
+          local others = others_of_52
           redis_call('HDEL', K_identities, 'n ' .. id)
           if others ~= '' then
             redis_call('HSET', K_identities, field, '-' .. others)
@@ -1246,8 +1383,8 @@ else
         end
       end
       if has_flag(g, 'k') then
-        do -- leave_places(id)
-          local name, by = id, nil
+        do -- leave_places(id, nil, true)
+          local name, by, ran = id, nil, true
           local number = 0
           for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
             number = number + 1
@@ -1260,6 +1397,16 @@ else
               do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                 local what, number = 'empty', not r and id ~= by and known or 0
                 g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            if r and r.stop == 'l' then
+              redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+            end
+            if ran then
+              do -- drop_mark(g, 'o')
+                local letter = 'o'
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
               end
             end
             do -- remove_record(g, id)
@@ -1319,12 +1466,12 @@ else
     end
     do -- advance(lists, line, group, g, out)
       local group = group
-      local take_head_53, take_head_54
+      local take_head_57, take_head_58
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
         if g[1] then
-          local take_follower_51, take_follower_52
+          local take_follower_55, take_follower_56
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -1359,20 +1506,20 @@ else
                 table.remove(g, 1)
               end
             end
-            take_follower_51, take_follower_52 = head, entry
+            take_follower_55, take_follower_56 = head, entry
           end
-          head, entry = take_follower_51, take_follower_52
+          head, entry = take_follower_55, take_follower_56
         end
         local others = #g
-        local has_room_37
+        local has_room_41
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_37 = room
+          has_room_41 = room
         end
-        local is_free = has_room_37
+        local is_free = has_room_41
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
@@ -1395,21 +1542,21 @@ else
           entry, corrupt = read_entry_17, read_entry_18
           local stands, left = entry and entry.us == string.sub(item, 1, 16), false
           if stands and has_flag(g, 'k') then
-            local is_left_behind_50
+            local is_left_behind_54
             do -- is_left_behind(id)
-              local stands_for_33, stands_for_34
+              local stands_for_37, stands_for_38
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_33, stands_for_34 = of, name
+                stands_for_37, stands_for_38 = of, name
               end
-              local _, name = stands_for_33, stands_for_34
+              local _, name = stands_for_37, stands_for_38
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_50 = name and not said or said == '!'
+              is_left_behind_54 = name and not said or said == '!'
             end
-            left = is_left_behind_50
+            left = is_left_behind_54
           end
           if left then
             do -- remove_left(id)
@@ -1424,9 +1571,9 @@ else
           elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_38
+              local may_join_42
               do -- may_join(group, g, entry, others)
-                local limits_of_29
+                local limits_of_33
                 do -- limits_of(group, g, entry)
                   local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1440,12 +1587,12 @@ else
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_29 = limits
+                  limits_of_33 = limits
                 end
-                local limits = limits_of_29
-                may_join_38 = (limits.together or 1) > others
+                local limits = limits_of_33
+                may_join_42 = (limits.together or 1) > others
               end
-              fits = may_join_38
+              fits = may_join_42
             end
             if not fits then
               redis_call('LPUSH', line, item)
@@ -1464,7 +1611,7 @@ else
             break
           elseif corrupt then
             do -- leave_places(id)
-              local name, by = id, nil
+              local name, by, ran = id, nil, nil
               local number = 0
               for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
                 number = number + 1
@@ -1477,6 +1624,16 @@ else
                   do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                     local what, number = 'empty', not r and id ~= by and known or 0
                     g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                if r and r.stop == 'l' then
+                  redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+                end
+                if ran then
+                  do -- drop_mark(g, 'o')
+                    local letter = 'o'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
                   end
                 end
                 do -- remove_record(g, id)
@@ -1626,17 +1783,17 @@ else
           local depth = depth_of_7
           g.drained = depth <= 0
         end
-        take_head_53, take_head_54 = head, entry
+        take_head_57, take_head_58 = head, entry
       end
-      local head, entry = take_head_53, take_head_54
+      local head, entry = take_head_57, take_head_58
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_39
+            local hold_back_43
             do -- hold_back(group, g, r, entry)
-              local limits_of_30
+              local limits_of_34
               do -- limits_of(group, g, entry)
                 local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1650,9 +1807,9 @@ else
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_30 = limits
+                limits_of_34 = limits
               end
-              local limits = limits_of_30
+              local limits = limits_of_34
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -1668,60 +1825,17 @@ else
                   end
                 end
               end
-              if has_flag(g, 'k') then
-                local await_places_36
-                do -- await_places(r, entry)
-                  local stands_for_31, stands_for_32
-                  do -- stands_for(r.id)
-                    local id = r.id
-                    local of, name
-                    if string.find(id, ';k', 1, true) then
-                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                    end
-                    stands_for_31, stands_for_32 = of, name
-                  end
-                  local of, name = stands_for_31, stands_for_32
-                  local free_at
-                  if of then
-                    free_at = now_ms() + FAR
-                    local other = record_of(open_group(of), name)
-                    if other and other.state == 'h' and other.stop == 's' then
-                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                        redis_call('ZADD', K_due, score + now_ms(), member)
-                        soon = true
-                      end
-                    end
-                  else
-                    local number = 0
-                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                      number = number + 1
-                      local place = r.id .. ';k' .. number
-                      local there = record_of(open_group(each), place)
-                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                        free_at = now_ms() + FAR
-                      end
-                    end
-                  end
-                  if free_at then
-                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                  end
-                  await_places_36 = free_at
-                end
-                awaits = await_places_36
-              end
-              if limits.starts and not awaits then
-                local counted_begins_26, counted_begins_27, counted_begins_28
+              if limits.starts then
+                local counted_begins_30, counted_begins_31, counted_begins_32
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_30, counted_begins_31, counted_begins_32 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
+                local begins, starts, window = counted_begins_30, counted_begins_31, counted_begins_32
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -1757,19 +1871,61 @@ else
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
               local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-              if due > now_ms() and not awaits then
+              if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
                 free_at = math.max(free_at or 0, due)
               end
               if free_at then
                 r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+              elseif has_flag(g, 'k') then
+                local await_places_40
+                do -- await_places(r, entry)
+                  local stands_for_35, stands_for_36
+                  do -- stands_for(r.id)
+                    local id = r.id
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_35, stands_for_36 = of, name
+                  end
+                  local of, name = stands_for_35, stands_for_36
+                  local free_at
+                  if of then
+                    free_at = now_ms() + FAR
+                    local other = record_of(open_group(of), name)
+                    if other and other.state == 'h' and other.stop == 's' then
+                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                        redis_call('ZADD', K_due, score + now_ms(), member)
+                        soon = true
+                      end
+                    end
+                  else
+                    local number = 0
+                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                      number = number + 1
+                      local place = r.id .. ';k' .. number
+                      local there = record_of(open_group(each), place)
+                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                        free_at = now_ms() + FAR
+                      end
+                    end
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  end
+                  await_places_40 = free_at
+                end
+                awaits = await_places_40
               end
-              hold_back_39 = free_at or awaits
+              hold_back_43 = free_at or awaits
             end
-            held = hold_back_39
+            held = hold_back_43
             if not held then
-              local take_turn_40
+              local take_turn_44
               do -- take_turn(group, g, r, entry)
                 local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                 local waits = false
@@ -1813,9 +1969,9 @@ else
                     end
                   end
                 end
-                take_turn_40 = waits
+                take_turn_44 = waits
               end
-              held = take_turn_40
+              held = take_turn_44
             end
           end
           if held then
@@ -1899,15 +2055,15 @@ else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_41
+              local compose_45
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_41 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_45 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_41
+              local message = compose_45
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               if g.flags ~= '-' then
                 do -- count_turn(group, r, entry)
@@ -1945,16 +2101,16 @@ else
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_23, counted_begins_24, counted_begins_25
+                local counted_begins_27, counted_begins_28, counted_begins_29
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_23, counted_begins_24, counted_begins_25
+                local _, _, window = counted_begins_27, counted_begins_28, counted_begins_29
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end
@@ -1998,11 +2154,11 @@ else
     if head and head.stop == 'l' then
       code, due = 3, tonumber(head.due) - now_ms()
     end
-    local needs_sweep_35
+    local needs_sweep_39
     do -- needs_sweep()
-      needs_sweep_35 = soon
+      needs_sweep_39 = soon
     end
-    local sweeps = needs_sweep_35
+    local sweeps = needs_sweep_39
     if sweeps then
       code, due = 3, 0
     end

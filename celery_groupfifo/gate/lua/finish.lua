@@ -569,37 +569,37 @@ local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
 
 local after = 15 + named -- the continuation
-local named_lists_40
+local named_lists_44
 do -- named_lists(12, 15, named)
   local key, arg, count = 12, 15, named
   local lists = {}
   for i = 0, count - 1 do
     lists[ARGV[arg + i]] = KEYS[key + i]
   end
-  named_lists_40 = lists
+  named_lists_44 = lists
 end
-local lists = named_lists_40
+local lists = named_lists_44
 local out, ordinary = {}, not ARGV[after]
 local g = ordinary and open_ordinary(group, 'r', id, ARGV[12], fence, ARGV[13]) or open_group(group)
-local running_46
+local running_50
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_46 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_50 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_46
+local r = running_50
 if not r then
-  local lane_words_41, lane_words_42, lane_words_43, lane_words_44
+  local lane_words_45, lane_words_46, lane_words_47, lane_words_48
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_41, lane_words_42, lane_words_43, lane_words_44 = call, group, id, due
+    lane_words_45, lane_words_46, lane_words_47, lane_words_48 = call, group, id, due
   end
-  local before, of, taken, at = lane_words_41, lane_words_42, lane_words_43, lane_words_44
+  local before, of, taken, at = lane_words_45, lane_words_46, lane_words_47, lane_words_48
   if before ~= call then
     return { 0, '', 0, -1 }
   end
   local due = at ~= '-' and math.max(tonumber(at) - now_ms(), 0) or -1
-  local taken_again_52, taken_again_53
+  local taken_again_56, taken_again_57
   do -- taken_again(of, taken, owner, call)
     local group, id = of, taken
     local r, entry = record_of(open_group(group), id), read_entry(id)
@@ -607,9 +607,9 @@ if not r then
     if r and entry and r.state == 'r' and r.owner == owner and r.call == call then
       message, begun = compose(id, entry, r.release, r.lost), r.fence
     end
-    taken_again_52, taken_again_53 = message, begun
+    taken_again_56, taken_again_57 = message, begun
   end
-  local message, begun = taken_again_52, taken_again_53
+  local message, begun = taken_again_56, taken_again_57
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
@@ -625,12 +625,12 @@ if not r then
   return { 1, message, begun, due, unpack(out) } -- a repetition of this call
 end
 
-local end_run_62, end_run_63, end_run_64, end_run_65
+local end_run_66, end_run_67, end_run_68, end_run_69
 do -- end_run(lists, line, group, g, r, after, out)
   local arg = after
   local due, head, entry, held = -1, nil, nil, nil
   if r.due ~= '-' or ARGV[arg] then
-    local take_continuation_61
+    local take_continuation_65
     do -- take_continuation(group, r, arg)
       do -- free_group(group)
         redis_call('HDEL', K_groups, group)
@@ -647,9 +647,9 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
         redis_call('HINCRBY', K_stats, 'tasks_held', 1)
       end
-      take_continuation_61 = math.max(tonumber(r.due) - now_ms(), 0)
+      take_continuation_65 = math.max(tonumber(r.due) - now_ms(), 0)
     end
-    due = take_continuation_61
+    due = take_continuation_65
   else
     -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
     redis_call('HDEL', K_entries, r.id)
@@ -658,16 +658,16 @@ do -- end_run(lists, line, group, g, r, after, out)
   if g.flags ~= '-' then
     do -- note_begin(group, g, r)
       if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
-        local counted_begins_15, counted_begins_16, counted_begins_17
+        local counted_begins_19, counted_begins_20, counted_begins_21
         do -- counted_begins(group)
           local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
           local begins = {}
           for ms in string.gmatch(times or '', '%d+') do
             begins[#begins + 1] = tonumber(ms)
           end
-          counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
+          counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
         end
-        local begins, starts, window = counted_begins_15, counted_begins_16, counted_begins_17
+        local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
         begins[#begins + 1] = tonumber(r.since)
         do -- keep_begins(group, begins, starts, window)
           table.sort(begins)
@@ -678,6 +678,38 @@ do -- end_run(lists, line, group, g, r, after, out)
             end
           end
           redis_call('HSET', K_begins, 's ' .. group, text)
+        end
+      end
+      if has_flag(g, 'k') and r.state == 'r' then
+        do -- note_elsewhere(r)
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+            local other = open_group(of)
+            if has_flag(other, 's') then
+              local counted_begins_16, counted_begins_17, counted_begins_18
+              do -- counted_begins(of)
+                local group = of
+                local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                local begins = {}
+                for ms in string.gmatch(times or '', '%d+') do
+                  begins[#begins + 1] = tonumber(ms)
+                end
+                counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
+              end
+              local begins, starts, window = counted_begins_16, counted_begins_17, counted_begins_18
+              begins[#begins + 1] = tonumber(r.since)
+              do -- keep_begins(of, begins, starts, window)
+                local group = of
+                table.sort(begins)
+                local text = digits(starts) .. ' ' .. digits(window)
+                for at = math.max(#begins - starts + 1, 1), #begins do
+                  if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                    text = text .. ' ' .. digits(begins[at])
+                  end
+                end
+                redis_call('HSET', K_begins, 's ' .. group, text)
+              end
+            end
+          end
         end
       end
     end
@@ -741,30 +773,30 @@ do -- end_run(lists, line, group, g, r, after, out)
         local entry, corrupt = read_entry(r.id)
         local left = false
         if entry and has_flag(g, 'k') then
-          local is_left_behind_55
+          local is_left_behind_59
           do -- is_left_behind(r.id)
             local id = r.id
-            local stands_for_28, stands_for_29
+            local stands_for_32, stands_for_33
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_28, stands_for_29 = of, name
+              stands_for_32, stands_for_33 = of, name
             end
-            local _, name = stands_for_28, stands_for_29
+            local _, name = stands_for_32, stands_for_33
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_55 = name and not said or said == '!'
+            is_left_behind_59 = name and not said or said == '!'
           end
-          left = is_left_behind_55
+          left = is_left_behind_59
         end
         if entry and not left then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_34
+              local hold_back_38
               do -- hold_back(group, g, r, entry)
-                local limits_of_25
+                local limits_of_29
                 do -- limits_of(group, g, entry)
                   local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -778,9 +810,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_25 = limits
+                  limits_of_29 = limits
                 end
-                local limits = limits_of_25
+                local limits = limits_of_29
                 local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -796,60 +828,17 @@ do -- end_run(lists, line, group, g, r, after, out)
                     end
                   end
                 end
-                if has_flag(g, 'k') then
-                  local await_places_31
-                  do -- await_places(r, entry)
-                    local stands_for_26, stands_for_27
-                    do -- stands_for(r.id)
-                      local id = r.id
-                      local of, name
-                      if string.find(id, ';k', 1, true) then
-                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                      end
-                      stands_for_26, stands_for_27 = of, name
-                    end
-                    local of, name = stands_for_26, stands_for_27
-                    local free_at
-                    if of then
-                      free_at = now_ms() + FAR
-                      local other = record_of(open_group(of), name)
-                      if other and other.state == 'h' and other.stop == 's' then
-                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                          redis_call('ZADD', K_due, score + now_ms(), member)
-                          soon = true
-                        end
-                      end
-                    else
-                      local number = 0
-                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                        number = number + 1
-                        local place = r.id .. ';k' .. number
-                        local there = record_of(open_group(each), place)
-                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                          free_at = now_ms() + FAR
-                        end
-                      end
-                    end
-                    if free_at then
-                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                    end
-                    await_places_31 = free_at
-                  end
-                  awaits = await_places_31
-                end
-                if limits.starts and not awaits then
-                  local counted_begins_21, counted_begins_22, counted_begins_23
+                if limits.starts then
+                  local counted_begins_25, counted_begins_26, counted_begins_27
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+                  local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -885,19 +874,61 @@ do -- end_run(lists, line, group, g, r, after, out)
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
                 local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-                if due > now_ms() and not awaits then
+                if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
                   free_at = math.max(free_at or 0, due)
                 end
                 if free_at then
                   r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                elseif has_flag(g, 'k') then
+                  local await_places_35
+                  do -- await_places(r, entry)
+                    local stands_for_30, stands_for_31
+                    do -- stands_for(r.id)
+                      local id = r.id
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_30, stands_for_31 = of, name
+                    end
+                    local of, name = stands_for_30, stands_for_31
+                    local free_at
+                    if of then
+                      free_at = now_ms() + FAR
+                      local other = record_of(open_group(of), name)
+                      if other and other.state == 'h' and other.stop == 's' then
+                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                    else
+                      local number = 0
+                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                        number = number + 1
+                        local place = r.id .. ';k' .. number
+                        local there = record_of(open_group(each), place)
+                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                          free_at = now_ms() + FAR
+                        end
+                      end
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    end
+                    await_places_35 = free_at
+                  end
+                  awaits = await_places_35
                 end
-                hold_back_34 = free_at or awaits
+                hold_back_38 = free_at or awaits
               end
-              held = hold_back_34
+              held = hold_back_38
               if not held then
-                local take_turn_36
+                local take_turn_40
                 do -- take_turn(group, g, r, entry)
                   local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                   local waits = false
@@ -941,9 +972,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                       end
                     end
                   end
-                  take_turn_36 = waits
+                  take_turn_40 = waits
                 end
-                held = take_turn_36
+                held = take_turn_40
               end
             end
             if held then
@@ -1063,7 +1094,7 @@ do -- end_run(lists, line, group, g, r, after, out)
             end
           else
             do -- leave_places(r.id)
-              local name, by = r.id, nil
+              local name, by, ran = r.id, nil, nil
               local number = 0
               for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
                 number = number + 1
@@ -1076,6 +1107,16 @@ do -- end_run(lists, line, group, g, r, after, out)
                   do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                     local what, number = 'empty', not r and id ~= by and known or 0
                     g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                if r and r.stop == 'l' then
+                  redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+                end
+                if ran then
+                  do -- drop_mark(g, 'o')
+                    local letter = 'o'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
                   end
                 end
                 do -- remove_record(g, id)
@@ -1275,16 +1316,16 @@ do -- end_run(lists, line, group, g, r, after, out)
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_54
+            local others_of_58
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_54 = others
+              others_of_58 = others
             end
-            local others = others_of_54
+            local others = others_of_58
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -1298,8 +1339,8 @@ do -- end_run(lists, line, group, g, r, after, out)
           end
         end
         if has_flag(g, 'k') then
-          do -- leave_places(id)
-            local name, by = id, nil
+          do -- leave_places(id, nil, true)
+            local name, by, ran = id, nil, true
             local number = 0
             for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
               number = number + 1
@@ -1312,6 +1353,16 @@ do -- end_run(lists, line, group, g, r, after, out)
                 do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                   local what, number = 'empty', not r and id ~= by and known or 0
                   g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              if r and r.stop == 'l' then
+                redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+              end
+              if ran then
+                do -- drop_mark(g, 'o')
+                  local letter = 'o'
+                  g.flags = string.gsub(g.flags, letter, '', 1)
+                  g.flags = g.flags == '' and '-' or g.flags
                 end
               end
               do -- remove_record(g, id)
@@ -1371,11 +1422,11 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     end
-    local take_head_59, take_head_60
+    local take_head_63, take_head_64
     do -- take_head(line, group, g)
       local head, entry, corrupt
       if g[1] then
-        local take_follower_57, take_follower_58
+        local take_follower_61, take_follower_62
         do -- take_follower(line, g)
           local head, entry
           local free = not has_flag(g, 'p')
@@ -1394,20 +1445,20 @@ do -- end_run(lists, line, group, g, r, after, out)
               table.remove(g, 1)
             end
           end
-          take_follower_57, take_follower_58 = head, entry
+          take_follower_61, take_follower_62 = head, entry
         end
-        head, entry = take_follower_57, take_follower_58
+        head, entry = take_follower_61, take_follower_62
       end
       local others = #g
-      local has_room_32
+      local has_room_36
       do -- has_room(g)
         local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
         for at = 1, room and #g or 0 do
           room = room and g[at].state ~= 'w' and g[at].stop == '-'
         end
-        has_room_32 = room
+        has_room_36 = room
       end
-      local is_free = has_room_32
+      local is_free = has_room_36
       is_free = is_free and not head
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
@@ -1415,21 +1466,21 @@ do -- end_run(lists, line, group, g, r, after, out)
         entry, corrupt = read_entry(id)
         local stands, left = entry and entry.us == string.sub(item, 1, 16), false
         if stands and has_flag(g, 'k') then
-          local is_left_behind_56
+          local is_left_behind_60
           do -- is_left_behind(id)
-            local stands_for_28, stands_for_29
+            local stands_for_32, stands_for_33
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_28, stands_for_29 = of, name
+              stands_for_32, stands_for_33 = of, name
             end
-            local _, name = stands_for_28, stands_for_29
+            local _, name = stands_for_32, stands_for_33
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_56 = name and not said or said == '!'
+            is_left_behind_60 = name and not said or said == '!'
           end
-          left = is_left_behind_56
+          left = is_left_behind_60
         end
         if left then
           do -- remove_left(id)
@@ -1444,9 +1495,9 @@ do -- end_run(lists, line, group, g, r, after, out)
         elseif stands then
           local fits = true
           if others > 0 then
-            local may_join_33
+            local may_join_37
             do -- may_join(group, g, entry, others)
-              local limits_of_24
+              local limits_of_28
               do -- limits_of(group, g, entry)
                 local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1460,12 +1511,12 @@ do -- end_run(lists, line, group, g, r, after, out)
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_24 = limits
+                limits_of_28 = limits
               end
-              local limits = limits_of_24
-              may_join_33 = (limits.together or 1) > others
+              local limits = limits_of_28
+              may_join_37 = (limits.together or 1) > others
             end
-            fits = may_join_33
+            fits = may_join_37
           end
           if not fits then
             redis_call('LPUSH', line, item)
@@ -1484,7 +1535,7 @@ do -- end_run(lists, line, group, g, r, after, out)
           break
         elseif corrupt then
           do -- leave_places(id)
-            local name, by = id, nil
+            local name, by, ran = id, nil, nil
             local number = 0
             for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
               number = number + 1
@@ -1497,6 +1548,16 @@ do -- end_run(lists, line, group, g, r, after, out)
                 do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                   local what, number = 'empty', not r and id ~= by and known or 0
                   g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              if r and r.stop == 'l' then
+                redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+              end
+              if ran then
+                do -- drop_mark(g, 'o')
+                  local letter = 'o'
+                  g.flags = string.gsub(g.flags, letter, '', 1)
+                  g.flags = g.flags == '' and '-' or g.flags
                 end
               end
               do -- remove_record(g, id)
@@ -1646,9 +1707,9 @@ do -- end_run(lists, line, group, g, r, after, out)
         local depth = depth_of_11
         g.drained = depth <= 0
       end
-      take_head_59, take_head_60 = head, entry
+      take_head_63, take_head_64 = head, entry
     end
-    head, entry = take_head_59, take_head_60
+    head, entry = take_head_63, take_head_64
     if not head then
       do -- close_group(group, g)
         if g.drained then
@@ -1665,16 +1726,16 @@ do -- end_run(lists, line, group, g, r, after, out)
           redis_call('HDEL', K_groups, group)
           if has_flag(g, 's') then
             do -- forget_begins(group)
-              local counted_begins_18, counted_begins_19, counted_begins_20
+              local counted_begins_22, counted_begins_23, counted_begins_24
               do -- counted_begins(group)
                 local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                 local begins = {}
                 for ms in string.gmatch(times or '', '%d+') do
                   begins[#begins + 1] = tonumber(ms)
                 end
-                counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+                counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
               end
-              local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
+              local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
               redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
             end
           end
@@ -1713,10 +1774,10 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     elseif entry.limits ~= '' or g.flags ~= '-' then
-      local hold_back_35
+      local hold_back_39
       do -- hold_back(group, g, head, entry)
         local r = head
-        local limits_of_25
+        local limits_of_29
         do -- limits_of(group, g, entry)
           local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
           local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1730,9 +1791,9 @@ do -- end_run(lists, line, group, g, r, after, out)
               limits.together = tonumber(together)
             end
           end
-          limits_of_25 = limits
+          limits_of_29 = limits
         end
-        local limits = limits_of_25
+        local limits = limits_of_29
         local free_at, awaits
         if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
           if has_flag(g, 'n') then
@@ -1748,60 +1809,17 @@ do -- end_run(lists, line, group, g, r, after, out)
             end
           end
         end
-        if has_flag(g, 'k') then
-          local await_places_31
-          do -- await_places(r, entry)
-            local stands_for_26, stands_for_27
-            do -- stands_for(r.id)
-              local id = r.id
-              local of, name
-              if string.find(id, ';k', 1, true) then
-                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-              end
-              stands_for_26, stands_for_27 = of, name
-            end
-            local of, name = stands_for_26, stands_for_27
-            local free_at
-            if of then
-              free_at = now_ms() + FAR
-              local other = record_of(open_group(of), name)
-              if other and other.state == 'h' and other.stop == 's' then
-                do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                  local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                  redis_call('ZADD', K_due, score + now_ms(), member)
-                  soon = true
-                end
-              end
-            else
-              local number = 0
-              for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                number = number + 1
-                local place = r.id .. ';k' .. number
-                local there = record_of(open_group(each), place)
-                if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                  free_at = now_ms() + FAR
-                end
-              end
-            end
-            if free_at then
-              r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-              r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-            end
-            await_places_31 = free_at
-          end
-          awaits = await_places_31
-        end
-        if limits.starts and not awaits then
-          local counted_begins_21, counted_begins_22, counted_begins_23
+        if limits.starts then
+          local counted_begins_25, counted_begins_26, counted_begins_27
           do -- counted_begins(group)
             local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
             local begins = {}
             for ms in string.gmatch(times or '', '%d+') do
               begins[#begins + 1] = tonumber(ms)
             end
-            counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+            counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
           end
-          local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+          local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
           if not has_flag(g, 's') then
             do -- add_mark(g, 's')
               local letter = 's'
@@ -1837,19 +1855,61 @@ do -- end_run(lists, line, group, g, r, after, out)
           free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
         end
         local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-        if due > now_ms() and not awaits then
+        if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
           free_at = math.max(free_at or 0, due)
         end
         if free_at then
           r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
           r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
           redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+        elseif has_flag(g, 'k') then
+          local await_places_35
+          do -- await_places(r, entry)
+            local stands_for_30, stands_for_31
+            do -- stands_for(r.id)
+              local id = r.id
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_30, stands_for_31 = of, name
+            end
+            local of, name = stands_for_30, stands_for_31
+            local free_at
+            if of then
+              free_at = now_ms() + FAR
+              local other = record_of(open_group(of), name)
+              if other and other.state == 'h' and other.stop == 's' then
+                do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                  local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
+              end
+            else
+              local number = 0
+              for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                number = number + 1
+                local place = r.id .. ';k' .. number
+                local there = record_of(open_group(each), place)
+                if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                  free_at = now_ms() + FAR
+                end
+              end
+            end
+            if free_at then
+              r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+              r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+            end
+            await_places_35 = free_at
+          end
+          awaits = await_places_35
         end
-        hold_back_35 = free_at or awaits
+        hold_back_39 = free_at or awaits
       end
-      held = hold_back_35
+      held = hold_back_39
       if not held then
-        local take_turn_37
+        local take_turn_41
         do -- take_turn(group, g, head, entry)
           local r = head
           local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
@@ -1894,20 +1954,20 @@ do -- end_run(lists, line, group, g, r, after, out)
               end
             end
           end
-          take_turn_37 = waits
+          take_turn_41 = waits
         end
-        local waits = take_turn_37
+        local waits = take_turn_41
         held = waits and 0 or nil
       end
     end
   end
-  end_run_62, end_run_63, end_run_64, end_run_65 = due, head, entry, held
+  end_run_66, end_run_67, end_run_68, end_run_69 = due, head, entry, held
 end
-local due, head, entry, held = end_run_62, end_run_63, end_run_64, end_run_65
+local due, head, entry, held = end_run_66, end_run_67, end_run_68, end_run_69
 local due_text = due >= 0 and digits(now_ms() + due) or '-'
 local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
-  local begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51
+  local begin_next_51, begin_next_52, begin_next_53, begin_next_54, begin_next_55
   do -- begin_next(12, 15, named, owner, call, head and not held and entry.queue)
     local key, arg, count, own = 12, 15, named, head and not held and entry.queue
     local taken, message, begun, of, g
@@ -1932,7 +1992,7 @@ if take == 'lists' then
         end
         local noted = string.sub(drawn, -1) == '0' -- one in ten is enough where what is missing can be looked for
         g = open_ordinary(group, 'w', id, drawn, '-', lost)
-        local begin_run_45
+        local begin_run_49
         do -- begin_run(group, g, id, drawn, owner, call, noted)
           local drawn = drawn
           local r, fence = record_of(g, id), nil
@@ -1969,9 +2029,9 @@ if take == 'lists' then
               r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
             end
           end
-          begin_run_45 = fence
+          begin_run_49 = fence
         end
-        begun = begin_run_45
+        begun = begin_run_49
         if begun then
           taken, message, of = id, text, group
           break
@@ -1979,19 +2039,19 @@ if take == 'lists' then
         dropped = dropped + 1
       end
     end
-    begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51 = taken, message, begun, of, of and g
+    begin_next_51, begin_next_52, begin_next_53, begin_next_54, begin_next_55 = taken, message, begun, of, of and g
   end
-  taken, message, begun, of, other = begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51
+  taken, message, begun, of, other = begin_next_51, begin_next_52, begin_next_53, begin_next_54, begin_next_55
 end
 local own = head and (taken == OWN or take == 'own')
 if own and take == 'own' and g.flags ~= '-' then
-  local may_begin_38
+  local may_begin_42
   do -- may_begin(entry)
     local fair = string.find(entry.limits, '^ f')
-    may_begin_38 = not fair
+    may_begin_42 = not fair
       or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. entry.queue .. ' ', '(' .. entry.queue .. ' \127') == 0
   end
-  own = may_begin_38
+  own = may_begin_42
 end
 if held then
   if held > 0 then
@@ -2236,9 +2296,9 @@ if freed then -- behind the group's own head: both wait for their turns since th
         do -- release(lists, group, g, r, entry, out)
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_34
+            local hold_back_38
             do -- hold_back(group, g, r, entry)
-              local limits_of_25
+              local limits_of_29
               do -- limits_of(group, g, entry)
                 local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -2252,9 +2312,9 @@ if freed then -- behind the group's own head: both wait for their turns since th
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_25 = limits
+                limits_of_29 = limits
               end
-              local limits = limits_of_25
+              local limits = limits_of_29
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -2270,60 +2330,17 @@ if freed then -- behind the group's own head: both wait for their turns since th
                   end
                 end
               end
-              if has_flag(g, 'k') then
-                local await_places_31
-                do -- await_places(r, entry)
-                  local stands_for_26, stands_for_27
-                  do -- stands_for(r.id)
-                    local id = r.id
-                    local of, name
-                    if string.find(id, ';k', 1, true) then
-                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                    end
-                    stands_for_26, stands_for_27 = of, name
-                  end
-                  local of, name = stands_for_26, stands_for_27
-                  local free_at
-                  if of then
-                    free_at = now_ms() + FAR
-                    local other = record_of(open_group(of), name)
-                    if other and other.state == 'h' and other.stop == 's' then
-                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                        redis_call('ZADD', K_due, score + now_ms(), member)
-                        soon = true
-                      end
-                    end
-                  else
-                    local number = 0
-                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                      number = number + 1
-                      local place = r.id .. ';k' .. number
-                      local there = record_of(open_group(each), place)
-                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                        free_at = now_ms() + FAR
-                      end
-                    end
-                  end
-                  if free_at then
-                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                  end
-                  await_places_31 = free_at
-                end
-                awaits = await_places_31
-              end
-              if limits.starts and not awaits then
-                local counted_begins_21, counted_begins_22, counted_begins_23
+              if limits.starts then
+                local counted_begins_25, counted_begins_26, counted_begins_27
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -2359,19 +2376,61 @@ if freed then -- behind the group's own head: both wait for their turns since th
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
               local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-              if due > now_ms() and not awaits then
+              if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
                 free_at = math.max(free_at or 0, due)
               end
               if free_at then
                 r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+              elseif has_flag(g, 'k') then
+                local await_places_35
+                do -- await_places(r, entry)
+                  local stands_for_30, stands_for_31
+                  do -- stands_for(r.id)
+                    local id = r.id
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_30, stands_for_31 = of, name
+                  end
+                  local of, name = stands_for_30, stands_for_31
+                  local free_at
+                  if of then
+                    free_at = now_ms() + FAR
+                    local other = record_of(open_group(of), name)
+                    if other and other.state == 'h' and other.stop == 's' then
+                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                        redis_call('ZADD', K_due, score + now_ms(), member)
+                        soon = true
+                      end
+                    end
+                  else
+                    local number = 0
+                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                      number = number + 1
+                      local place = r.id .. ';k' .. number
+                      local there = record_of(open_group(each), place)
+                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                        free_at = now_ms() + FAR
+                      end
+                    end
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  end
+                  await_places_35 = free_at
+                end
+                awaits = await_places_35
               end
-              hold_back_34 = free_at or awaits
+              hold_back_38 = free_at or awaits
             end
-            held = hold_back_34
+            held = hold_back_38
             if not held then
-              local take_turn_36
+              local take_turn_40
               do -- take_turn(group, g, r, entry)
                 local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                 local waits = false
@@ -2415,9 +2474,9 @@ if freed then -- behind the group's own head: both wait for their turns since th
                     end
                   end
                 end
-                take_turn_36 = waits
+                take_turn_40 = waits
               end
-              held = take_turn_36
+              held = take_turn_40
             end
           end
           if held then
@@ -2542,11 +2601,11 @@ if freed then -- behind the group's own head: both wait for their turns since th
     end
   end
 end
-local needs_sweep_30
+local needs_sweep_34
 do -- needs_sweep()
-  needs_sweep_30 = soon
+  needs_sweep_34 = soon
 end
-local sweeps = needs_sweep_30
+local sweeps = needs_sweep_34
 if sweeps then
   code, due = 3, 0
 end
@@ -2562,7 +2621,7 @@ do -- keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') 
 end
 local more = 0
 if other and other.flags ~= '-' then
-  local invite_66
+  local invite_70
   do -- invite(of, other)
     local group, g = of, other
     local code = 0
@@ -2570,8 +2629,8 @@ if other and other.flags ~= '-' then
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       code = 4
     end
-    invite_66 = code
+    invite_70 = code
   end
-  more = invite_66
+  more = invite_70
 end
 return { code + more, message or '', begun or 0, due, unpack(out) }

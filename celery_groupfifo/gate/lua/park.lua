@@ -14,7 +14,7 @@
 -- ARGV[6]  cut       (bytes)   where the message's second ticket goes
 -- ARGV[7]  message   (bytes)
 -- ARGV[8]  delay     (ms)      joins the line later; 0: now
--- ARGV[9]  number    (count)   of this producer's parks, from 1
+-- ARGV[9]  number    (text)    of this producer's parks, from 1; of many in one round trip see lib/number.lua
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
 -- ARGV[12] most      (count)   parked entries that the group may have; absent or '': any number
@@ -360,14 +360,34 @@ local us, busy, limits = K_us_text, is_busy(group), limits_text(ARGV[14])
 local g = (most or identity or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
-local name_call_58, name_call_59, name_call_60
+local name_call_65, name_call_66, name_call_67
 do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replaces)
   local id, latest = ARGV[3], ARGV[17]
   local name, holder, where = id, nil, nil
   local asks = identity or g and replaces ~= '1' and has_flag(g, 'i')
-  local done = asks and redis_call('GET', producer)
-  if asks and (not done or (tonumber(done) or 1e15) < tonumber(number)) then -- else it is a repetition
-    local holder_of_55, holder_of_56
+  if asks then
+    local done = redis_call('GET', producer)
+    local look_up_23
+    do -- look_up(done, number)
+      local last = done
+      local own, first = string.match(number, '^(%d+)/?(%d*)$')
+      local before, of, refused = string.match(last or '', '^(%d+)/?(%d*)(.*)$')
+      local repeated, told = before and tonumber(before) >= tonumber(own), nil
+      if of and of ~= '' then
+        for from, to, words in string.gmatch(refused, ' (%d+)%-(%d+):(%S+)') do
+          if tonumber(own) >= tonumber(from) and tonumber(own) <= tonumber(to) then
+            repeated, told = true, words
+          end
+        end
+      end
+      local more = first ~= '' and of == first and refused or ''
+      look_up_23 = repeated
+    end
+    local again = look_up_23
+    asks = not again
+  end
+  if asks then
+    local holder_of_62, holder_of_63
     do -- holder_of(group, g, identity or ';' .. id)
       local identity = identity or ';' .. id
       local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
@@ -384,11 +404,11 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
           end
         end
       end
-      holder_of_55, holder_of_56 = found, where
+      holder_of_62, holder_of_63 = found, where
     end
-    holder, where = holder_of_55, holder_of_56
+    holder, where = holder_of_62, holder_of_63
     if latest == '1' and where ~= 'p' then
-      local free_name_57
+      local free_name_64
       do -- free_name(g, id)
         local name, free = id, nil
         for _ = 1, TAKEN do
@@ -400,9 +420,9 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
           end
           name = name .. ';r'
         end
-        free_name_57 = free
+        free_name_64 = free
       end
-      name = free_name_57
+      name = free_name_64
       if name then
         holder = nil
       else
@@ -413,10 +433,34 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
       holder = nil
     end
   end
-  name_call_58, name_call_59, name_call_60 = name, holder, where
+  name_call_65, name_call_66, name_call_67 = name, holder, where
 end
-local id, holder, where = name_call_58, name_call_59, name_call_60
+local id, holder, where = name_call_65, name_call_66, name_call_67
 if holder then
+  do -- refuse_early(producer, keep, number, '-1|' .. holder .. '|' .. where)
+    local words = '-1|' .. holder .. '|' .. where
+    if not tonumber(number) then
+      do -- restore_number(producer, redis_call('GET', producer), keep, number, words)
+        local last = redis_call('GET', producer)
+        local own, first = string.match(number, '^(%d+)/(%d+)$')
+        local value, answer = last, tostring(words)
+        if own then
+          local before, of, refused = string.match(last or '0', '^(%d+)/?(%d*)(.*)$')
+          refused = of == first and refused or ''
+          local others, from, to, said = string.match(refused, '^(.*) (%d+)%-(%d+):(%S+)$')
+          if not others or said ~= answer or tonumber(to) + 1 ~= tonumber(own) then
+            others, from = refused, own
+          end
+          value = before .. '/' .. first .. others .. ' ' .. from .. '-' .. own .. ':' .. answer
+        end
+        if value then
+          redis_call('SET', producer, value, 'PX', keep)
+        else
+          redis_call('DEL', producer)
+        end
+      end
+    end
+  end
   return { -1, holder, where }
 end
 
@@ -425,25 +469,48 @@ local joins = delay <= 0 and not refused
 local first = joins and redis_call('RPUSHX', line, us .. ' ' .. id) == 0
 local known = refused and redis_call('HEXISTS', K_entries, id) == 1
   or not refused and redis_call('HSETNX', K_entries, id, text) == 0
-local keep_number_20, keep_number_21
+local keep_number_24, keep_number_25, keep_number_26
 do -- keep_number(producer, number, keep)
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
-  local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
+  local repeated = last and (tonumber(last) or -1) >= (tonumber(number) or math.huge)
+  local told
+  if last and not (tonumber(last) and tonumber(number)) then
+    local kept
+    local look_up_20, look_up_21, look_up_22
+    do -- look_up(last, number)
+      local own, first = string.match(number, '^(%d+)/?(%d*)$')
+      local before, of, refused = string.match(last or '', '^(%d+)/?(%d*)(.*)$')
+      local repeated, told = before and tonumber(before) >= tonumber(own), nil
+      if of and of ~= '' then
+        for from, to, words in string.gmatch(refused, ' (%d+)%-(%d+):(%S+)') do
+          if tonumber(own) >= tonumber(from) and tonumber(own) <= tonumber(to) then
+            repeated, told = true, words
+          end
+        end
+      end
+      local more = first ~= '' and of == first and refused or ''
+      look_up_20, look_up_21, look_up_22 = repeated, told, number .. more
+    end
+    repeated, told, kept = look_up_20, look_up_21, look_up_22
+    if not repeated and kept ~= number then
+      redis_call('SET', producer, kept, 'PX', keep)
+    end
+  end
   if repeated then
     redis_call('SET', producer, last, 'PX', keep)
   end
-  keep_number_20, keep_number_21 = last, repeated
+  keep_number_24, keep_number_25, keep_number_26 = last, repeated, told
 end
-local last, repeated = keep_number_20, keep_number_21
+local last, repeated, told = keep_number_24, keep_number_25, keep_number_26
 
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
 if drops then
-  local make_room_53, make_room_54
+  local make_room_60, make_room_61
   do -- make_room(line, group, g, id, text, delay, out, producer, number, keep)
     local id, text = id, text
     local refused, first = -3, nil
-    local drop_oldest_51, drop_oldest_52
+    local drop_oldest_58, drop_oldest_59
     do -- drop_oldest(line, group, g)
       local id, text, several
       for _ = 1, WALK do
@@ -464,16 +531,16 @@ if drops then
               local after, identity = string.match(said or '', '^(%d+) (.*)$')
               if identity then
                 local field = 'i ' .. group .. ' ' .. identity
-                local others_of_43
+                local others_of_49
                 do -- others_of(field, id)
                   local others = ''
                   local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                   for name in string.gmatch(names or '', '%S+') do
                     others = others .. (name == id and '' or ' ' .. name)
                   end
-                  others_of_43 = others
+                  others_of_49 = others
                 end
-                local others = others_of_43
+                local others = others_of_49
                 redis_call('HDEL', K_identities, 'n ' .. id)
                 if others ~= '' then
                   redis_call('HSET', K_identities, field, '-' .. others)
@@ -607,20 +674,20 @@ if drops then
           redis_call('HSET', K_groups, group, text)
         end
       end
-      drop_oldest_51, drop_oldest_52 = text and id, text
+      drop_oldest_58, drop_oldest_59 = text and id, text
     end
-    out[1], out[2] = drop_oldest_51, drop_oldest_52
+    out[1], out[2] = drop_oldest_58, drop_oldest_59
     if out[1] then
       redis_call('HSET', K_entries, id, text)
       refused, first = nil, delay <= 0 and redis_call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
     end
     redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
-    make_room_53, make_room_54 = refused, first
+    make_room_60, make_room_61 = refused, first
   end
-  refused, first = make_room_53, make_room_54
+  refused, first = make_room_60, make_room_61
 end
 if known and not repeated then
-  local name_replacement_48, name_replacement_49, name_replacement_50
+  local name_replacement_55, name_replacement_56, name_replacement_57
   do -- name_replacement(id, group, replaces)
     local find_record_14, find_record_15, find_record_16
     do -- find_record(id)
@@ -654,9 +721,9 @@ if known and not repeated then
       end
       r, of, g = find_record_17, find_record_18, find_record_19
     end
-    name_replacement_48, name_replacement_49, name_replacement_50 = found, r, g
+    name_replacement_55, name_replacement_56, name_replacement_57 = found, r, g
   end
-  name, r, g = name_replacement_48, name_replacement_49, name_replacement_50
+  name, r, g = name_replacement_55, name_replacement_56, name_replacement_57
 end
 if (known or repeated) and joins and not first then
   redis_call('RPOP', line) -- it has, or had, its place already
@@ -665,38 +732,70 @@ if repeated then
   if not known and not refused then
     redis_call('HDEL', K_entries, id)
   end
-  out[1], out[2] = string.match(last, ' (%S+) (.*)')
-  do -- heads_again(lists, open_group(group), out)
-    local g = open_group(group)
-    for _, r in ipairs(g) do
-      do -- ask_again(lists, r, out)
-        local entry = read_entry(r.id)
-        if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_40
-          do -- compose(r.id, entry, r.release, r.lost)
-            local id, drawn, lost = r.id, r.release, r.lost
-            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-            local cut = entry.at + entry.cut
-            compose_40 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+  local answer_again_54
+  do -- answer_again(lists, group, last, told, out)
+    local reply
+    if told then
+      local told_again_27
+      do -- told_again(told)
+        local words = told
+        local reply = {}
+        for word in string.gmatch(words, '[^|]+') do
+          reply[#reply + 1] = #reply == 0 and tonumber(word) or word
+        end
+        told_again_27 = reply
+      end
+      reply = told_again_27
+    else
+      out[1], out[2] = string.match(last, '^%d+ (%S+) (.*)')
+      do -- heads_again(lists, open_group(group), out)
+        local g = open_group(group)
+        for _, r in ipairs(g) do
+          do -- ask_again(lists, r, out)
+            local entry = read_entry(r.id)
+            if entry and r.state == 'w' and not lists[r.queue] then
+              local compose_46
+              do -- compose(r.id, entry, r.release, r.lost)
+                local id, drawn, lost = r.id, r.release, r.lost
+                local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                local cut = entry.at + entry.cut
+                compose_46 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+              end
+              local message = compose_46
+              out[#out + 1] = r.queue
+              out[#out + 1] = message
+            end
           end
-          local message = compose_40
-          out[#out + 1] = r.queue
-          out[#out + 1] = message
         end
       end
+      reply = { out[1] and 3 or 2, unpack(out) }
     end
+    answer_again_54 = reply
   end
-  return { string.find(last, ' ', 1, true) and 3 or 2, unpack(out) }
+  return answer_again_54
 elseif known and not name or refused and not r then
-  do -- restore_number(producer, last, keep)
-    if last then
-      redis_call('SET', producer, last, 'PX', keep)
+  local code = known and not name and -1 or refused
+  do -- restore_number(producer, last, keep, number, code)
+    local words = code
+    local own, first = string.match(number, '^(%d+)/(%d+)$')
+    local value, answer = last, tostring(words)
+    if own then
+      local before, of, refused = string.match(last or '0', '^(%d+)/?(%d*)(.*)$')
+      refused = of == first and refused or ''
+      local others, from, to, said = string.match(refused, '^(.*) (%d+)%-(%d+):(%S+)$')
+      if not others or said ~= answer or tonumber(to) + 1 ~= tonumber(own) then
+        others, from = refused, own
+      end
+      value = before .. '/' .. first .. others .. ' ' .. from .. '-' .. own .. ':' .. answer
+    end
+    if value then
+      redis_call('SET', producer, value, 'PX', keep)
     else
       redis_call('DEL', producer)
     end
   end
-  return { known and not name and -1 or refused }
+  return { code }
 elseif r then
   do -- store_continuation(group, r, queue, cut, message, delay)
     local text = redis_call('HGET', K_entries, r.id) or ''
@@ -748,7 +847,7 @@ do -- claim_new(group, g, identity, ARGV[16], ARGV[17], ARGV[3], id)
     do -- claim(group, g, identity, after, name)
       local field = 'i ' .. group .. ' ' .. identity
       local alive = ''
-      local others_of_44
+      local others_of_50
       do -- others_of(field, name)
         local id = name
         local others = ''
@@ -756,9 +855,9 @@ do -- claim_new(group, g, identity, ARGV[16], ARGV[17], ARGV[3], id)
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_44 = others
+        others_of_50 = others
       end
-      local others = others_of_44
+      local others = others_of_50
       for other in string.gmatch(others, '%S+') do
         alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
       end
@@ -897,9 +996,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_37
+        local hold_back_43
         do -- hold_back(group, g, r, entry)
-          local limits_of_29
+          local limits_of_35
           do -- limits_of(group, g, entry)
             local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -913,9 +1012,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
                 limits.together = tonumber(together)
               end
             end
-            limits_of_29 = limits
+            limits_of_35 = limits
           end
-          local limits = limits_of_29
+          local limits = limits_of_35
           local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -931,60 +1030,17 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
               end
             end
           end
-          if has_flag(g, 'k') then
-            local await_places_34
-            do -- await_places(r, entry)
-              local stands_for_30, stands_for_31
-              do -- stands_for(r.id)
-                local id = r.id
-                local of, name
-                if string.find(id, ';k', 1, true) then
-                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                end
-                stands_for_30, stands_for_31 = of, name
-              end
-              local of, name = stands_for_30, stands_for_31
-              local free_at
-              if of then
-                free_at = now_ms() + FAR
-                local other = record_of(open_group(of), name)
-                if other and other.state == 'h' and other.stop == 's' then
-                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                    redis_call('ZADD', K_due, score + now_ms(), member)
-                    soon = true
-                  end
-                end
-              else
-                local number = 0
-                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                  number = number + 1
-                  local place = r.id .. ';k' .. number
-                  local there = record_of(open_group(each), place)
-                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                    free_at = now_ms() + FAR
-                  end
-                end
-              end
-              if free_at then
-                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-              end
-              await_places_34 = free_at
-            end
-            awaits = await_places_34
-          end
-          if limits.starts and not awaits then
-            local counted_begins_25, counted_begins_26, counted_begins_27
+          if limits.starts then
+            local counted_begins_31, counted_begins_32, counted_begins_33
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_31, counted_begins_32, counted_begins_33 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+            local begins, starts, window = counted_begins_31, counted_begins_32, counted_begins_33
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -1020,19 +1076,61 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-          if due > now_ms() and not awaits then
+          if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
             r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+          elseif has_flag(g, 'k') then
+            local await_places_40
+            do -- await_places(r, entry)
+              local stands_for_36, stands_for_37
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_36, stands_for_37 = of, name
+              end
+              local of, name = stands_for_36, stands_for_37
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_40 = free_at
+            end
+            awaits = await_places_40
           end
-          hold_back_37 = free_at or awaits
+          hold_back_43 = free_at or awaits
         end
-        held = hold_back_37
+        held = hold_back_43
         if not held then
-          local take_turn_38
+          local take_turn_44
           do -- take_turn(group, g, r, entry)
             local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
             local waits = false
@@ -1076,9 +1174,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
                 end
               end
             end
-            take_turn_38 = waits
+            take_turn_44 = waits
           end
-          held = take_turn_38
+          held = take_turn_44
         end
       end
       if held then
@@ -1162,15 +1260,15 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_39
+          local compose_45
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_45 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_39
+          local message = compose_45
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           if g.flags ~= '-' then
             do -- count_turn(group, r, entry)
@@ -1206,11 +1304,11 @@ else
   end
   if not busy and (#g == 0 or has_flag(g, 'n')) then
     do -- advance(lists, line, group, g, out)
-      local take_head_46, take_head_47
+      local take_head_52, take_head_53
       do -- take_head(line, group, g)
         local head, entry, corrupt
         if g[1] then
-          local take_follower_41, take_follower_42
+          local take_follower_47, take_follower_48
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -1229,20 +1327,20 @@ else
                 table.remove(g, 1)
               end
             end
-            take_follower_41, take_follower_42 = head, entry
+            take_follower_47, take_follower_48 = head, entry
           end
-          head, entry = take_follower_41, take_follower_42
+          head, entry = take_follower_47, take_follower_48
         end
         local others = #g
-        local has_room_35
+        local has_room_41
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_35 = room
+          has_room_41 = room
         end
-        local is_free = has_room_35
+        local is_free = has_room_41
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
@@ -1250,21 +1348,21 @@ else
           entry, corrupt = read_entry(id)
           local stands, left = entry and entry.us == string.sub(item, 1, 16), false
           if stands and has_flag(g, 'k') then
-            local is_left_behind_45
+            local is_left_behind_51
             do -- is_left_behind(id)
-              local stands_for_32, stands_for_33
+              local stands_for_38, stands_for_39
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_32, stands_for_33 = of, name
+                stands_for_38, stands_for_39 = of, name
               end
-              local _, name = stands_for_32, stands_for_33
+              local _, name = stands_for_38, stands_for_39
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_45 = name and not said or said == '!'
+              is_left_behind_51 = name and not said or said == '!'
             end
-            left = is_left_behind_45
+            left = is_left_behind_51
           end
           if left then
             do -- remove_left(id)
@@ -1279,9 +1377,9 @@ else
           elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_36
+              local may_join_42
               do -- may_join(group, g, entry, others)
-                local limits_of_28
+                local limits_of_34
                 do -- limits_of(group, g, entry)
                   local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1295,12 +1393,12 @@ else
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_28 = limits
+                  limits_of_34 = limits
                 end
-                local limits = limits_of_28
-                may_join_36 = (limits.together or 1) > others
+                local limits = limits_of_34
+                may_join_42 = (limits.together or 1) > others
               end
-              fits = may_join_36
+              fits = may_join_42
             end
             if not fits then
               redis_call('LPUSH', line, item)
@@ -1319,7 +1417,7 @@ else
             break
           elseif corrupt then
             do -- leave_places(id)
-              local name, by = id, nil
+              local name, by, ran = id, nil, nil
               local number = 0
               for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
                 number = number + 1
@@ -1332,6 +1430,16 @@ else
                   do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                     local what, number = 'empty', not r and id ~= by and known or 0
                     g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                if r and r.stop == 'l' then
+                  redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+                end
+                if ran then
+                  do -- drop_mark(g, 'o')
+                    local letter = 'o'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
                   end
                 end
                 do -- remove_record(g, id)
@@ -1481,17 +1589,17 @@ else
           local depth = depth_of_10
           g.drained = depth <= 0
         end
-        take_head_46, take_head_47 = head, entry
+        take_head_52, take_head_53 = head, entry
       end
-      local head, entry = take_head_46, take_head_47
+      local head, entry = take_head_52, take_head_53
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_37
+            local hold_back_43
             do -- hold_back(group, g, r, entry)
-              local limits_of_29
+              local limits_of_35
               do -- limits_of(group, g, entry)
                 local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1505,9 +1613,9 @@ else
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_29 = limits
+                limits_of_35 = limits
               end
-              local limits = limits_of_29
+              local limits = limits_of_35
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -1523,60 +1631,17 @@ else
                   end
                 end
               end
-              if has_flag(g, 'k') then
-                local await_places_34
-                do -- await_places(r, entry)
-                  local stands_for_30, stands_for_31
-                  do -- stands_for(r.id)
-                    local id = r.id
-                    local of, name
-                    if string.find(id, ';k', 1, true) then
-                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                    end
-                    stands_for_30, stands_for_31 = of, name
-                  end
-                  local of, name = stands_for_30, stands_for_31
-                  local free_at
-                  if of then
-                    free_at = now_ms() + FAR
-                    local other = record_of(open_group(of), name)
-                    if other and other.state == 'h' and other.stop == 's' then
-                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                        redis_call('ZADD', K_due, score + now_ms(), member)
-                        soon = true
-                      end
-                    end
-                  else
-                    local number = 0
-                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                      number = number + 1
-                      local place = r.id .. ';k' .. number
-                      local there = record_of(open_group(each), place)
-                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                        free_at = now_ms() + FAR
-                      end
-                    end
-                  end
-                  if free_at then
-                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                  end
-                  await_places_34 = free_at
-                end
-                awaits = await_places_34
-              end
-              if limits.starts and not awaits then
-                local counted_begins_25, counted_begins_26, counted_begins_27
+              if limits.starts then
+                local counted_begins_31, counted_begins_32, counted_begins_33
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_31, counted_begins_32, counted_begins_33 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+                local begins, starts, window = counted_begins_31, counted_begins_32, counted_begins_33
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -1612,19 +1677,61 @@ else
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
               local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-              if due > now_ms() and not awaits then
+              if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
                 free_at = math.max(free_at or 0, due)
               end
               if free_at then
                 r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+              elseif has_flag(g, 'k') then
+                local await_places_40
+                do -- await_places(r, entry)
+                  local stands_for_36, stands_for_37
+                  do -- stands_for(r.id)
+                    local id = r.id
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_36, stands_for_37 = of, name
+                  end
+                  local of, name = stands_for_36, stands_for_37
+                  local free_at
+                  if of then
+                    free_at = now_ms() + FAR
+                    local other = record_of(open_group(of), name)
+                    if other and other.state == 'h' and other.stop == 's' then
+                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                        redis_call('ZADD', K_due, score + now_ms(), member)
+                        soon = true
+                      end
+                    end
+                  else
+                    local number = 0
+                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                      number = number + 1
+                      local place = r.id .. ';k' .. number
+                      local there = record_of(open_group(each), place)
+                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                        free_at = now_ms() + FAR
+                      end
+                    end
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  end
+                  await_places_40 = free_at
+                end
+                awaits = await_places_40
               end
-              hold_back_37 = free_at or awaits
+              hold_back_43 = free_at or awaits
             end
-            held = hold_back_37
+            held = hold_back_43
             if not held then
-              local take_turn_38
+              local take_turn_44
               do -- take_turn(group, g, r, entry)
                 local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                 local waits = false
@@ -1668,9 +1775,9 @@ else
                     end
                   end
                 end
-                take_turn_38 = waits
+                take_turn_44 = waits
               end
-              held = take_turn_38
+              held = take_turn_44
             end
           end
           if held then
@@ -1754,15 +1861,15 @@ else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_39
+              local compose_45
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_45 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_39
+              local message = compose_45
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               if g.flags ~= '-' then
                 do -- count_turn(group, r, entry)
@@ -1800,16 +1907,16 @@ else
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_22, counted_begins_23, counted_begins_24
+                local counted_begins_28, counted_begins_29, counted_begins_30
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_28, counted_begins_29, counted_begins_30 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
+                local _, _, window = counted_begins_28, counted_begins_29, counted_begins_30
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end

@@ -12,7 +12,7 @@
 -- ARGV[4]  queue     (text)
 -- ARGV[5]  cut       (bytes)   where the message's second ticket goes
 -- ARGV[6]  message   (bytes)
--- ARGV[7]  number    (count)   of this producer's parks, from 1
+-- ARGV[7]  number    (text)    of this producer's parks, from 1; of many in one round trip see lib/number.lua
 -- ARGV[8]  keep      (ms)      how long the producer's number is remembered
 -- ARGV[9]  replaces  (0 | 1)   the id may be of a running task: then it has another name
 -- ARGV[10] most      (count)   parked entries that each group may have; '': any number
@@ -352,17 +352,52 @@ for at = many, 1, -1 do
     refused, place = has_flag(g, 'd') and -2 or -3, at
   end
 end
-local keep_number_17, keep_number_18
+local keep_number_20, keep_number_21, keep_number_22
 do -- keep_number(producer, number, keep)
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
-  local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
+  local repeated = last and (tonumber(last) or -1) >= (tonumber(number) or math.huge)
+  local told
+  if last and not (tonumber(last) and tonumber(number)) then
+    local kept
+    local look_up_17, look_up_18, look_up_19
+    do -- look_up(last, number)
+      local own, first = string.match(number, '^(%d+)/?(%d*)$')
+      local before, of, refused = string.match(last or '', '^(%d+)/?(%d*)(.*)$')
+      local repeated, told = before and tonumber(before) >= tonumber(own), nil
+      if of and of ~= '' then
+        for from, to, words in string.gmatch(refused, ' (%d+)%-(%d+):(%S+)') do
+          if tonumber(own) >= tonumber(from) and tonumber(own) <= tonumber(to) then
+            repeated, told = true, words
+          end
+        end
+      end
+      local more = first ~= '' and of == first and refused or ''
+      look_up_17, look_up_18, look_up_19 = repeated, told, number .. more
+    end
+    repeated, told, kept = look_up_17, look_up_18, look_up_19
+    if not repeated and kept ~= number then
+      redis_call('SET', producer, kept, 'PX', keep)
+    end
+  end
   if repeated then
     redis_call('SET', producer, last, 'PX', keep)
   end
-  keep_number_17, keep_number_18 = last, repeated
+  keep_number_20, keep_number_21, keep_number_22 = last, repeated, told
 end
-local last, repeated = keep_number_17, keep_number_18
-if repeated then
+local last, repeated, told = keep_number_20, keep_number_21, keep_number_22
+if told then
+  local told_again_23
+  do -- told_again(told)
+    local words = told
+    local reply = {}
+    for word in string.gmatch(words, '[^|]+') do
+      reply[#reply + 1] = #reply == 0 and tonumber(word) or word
+    end
+    told_again_23 = reply
+  end
+  local reply = told_again_23
+  return { reply[1], tonumber(reply[2]) }
+elseif repeated then
   do -- heads_again(lists, open_group(groups[1]), out)
     local g = open_group(groups[1])
     for _, r in ipairs(g) do
@@ -385,15 +420,15 @@ if repeated then
         end
         local entry = read_entry_16
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_37
+          local compose_42
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_42 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_37
+          local message = compose_42
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -410,9 +445,21 @@ if redis_call('HEXISTS', K_entries, name) == 1 then
   refused, place = -1, nil
 end
 if refused then
-  do -- restore_number(producer, last, keep)
-    if last then
-      redis_call('SET', producer, last, 'PX', keep)
+  do -- restore_number(producer, last, keep, number, refused .. '|' .. (place or ''))
+    local words = refused .. '|' .. (place or '')
+    local own, first = string.match(number, '^(%d+)/(%d+)$')
+    local value, answer = last, tostring(words)
+    if own then
+      local before, of, refused = string.match(last or '0', '^(%d+)/?(%d*)(.*)$')
+      refused = of == first and refused or ''
+      local others, from, to, said = string.match(refused, '^(.*) (%d+)%-(%d+):(%S+)$')
+      if not others or said ~= answer or tonumber(to) + 1 ~= tonumber(own) then
+        others, from = refused, own
+      end
+      value = before .. '/' .. first .. others .. ' ' .. from .. '-' .. own .. ':' .. answer
+    end
+    if value then
+      redis_call('SET', producer, value, 'PX', keep)
     else
       redis_call('DEL', producer)
     end
@@ -475,12 +522,12 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
   if #g == 0 or has_flag(g, 'n') then
     do -- advance(lists, KEYS[11 + at], group, g, out)
       local line, group = KEYS[11 + at], group
-      local take_head_41, take_head_42
+      local take_head_46, take_head_47
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
         if g[1] then
-          local take_follower_38, take_follower_39
+          local take_follower_43, take_follower_44
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -515,20 +562,20 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                 table.remove(g, 1)
               end
             end
-            take_follower_38, take_follower_39 = head, entry
+            take_follower_43, take_follower_44 = head, entry
           end
-          head, entry = take_follower_38, take_follower_39
+          head, entry = take_follower_43, take_follower_44
         end
         local others = #g
-        local has_room_32
+        local has_room_37
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_32 = room
+          has_room_37 = room
         end
-        local is_free = has_room_32
+        local is_free = has_room_37
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
@@ -551,21 +598,21 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
           entry, corrupt = read_entry_14, read_entry_15
           local stands, left = entry and entry.us == string.sub(item, 1, 16), false
           if stands and has_flag(g, 'k') then
-            local is_left_behind_40
+            local is_left_behind_45
             do -- is_left_behind(id)
-              local stands_for_29, stands_for_30
+              local stands_for_34, stands_for_35
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_29, stands_for_30 = of, name
+                stands_for_34, stands_for_35 = of, name
               end
-              local _, name = stands_for_29, stands_for_30
+              local _, name = stands_for_34, stands_for_35
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_40 = name and not said or said == '!'
+              is_left_behind_45 = name and not said or said == '!'
             end
-            left = is_left_behind_40
+            left = is_left_behind_45
           end
           if left then
             do -- remove_left(id)
@@ -580,9 +627,9 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
           elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_33
+              local may_join_38
               do -- may_join(group, g, entry, others)
-                local limits_of_25
+                local limits_of_30
                 do -- limits_of(group, g, entry)
                   local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -596,12 +643,12 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_25 = limits
+                  limits_of_30 = limits
                 end
-                local limits = limits_of_25
-                may_join_33 = (limits.together or 1) > others
+                local limits = limits_of_30
+                may_join_38 = (limits.together or 1) > others
               end
-              fits = may_join_33
+              fits = may_join_38
             end
             if not fits then
               redis_call('LPUSH', line, item)
@@ -620,7 +667,7 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
             break
           elseif corrupt then
             do -- leave_places(id)
-              local name, by = id, nil
+              local name, by, ran = id, nil, nil
               local number = 0
               for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
                 number = number + 1
@@ -633,6 +680,16 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                   do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                     local what, number = 'empty', not r and id ~= by and known or 0
                     g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                if r and r.stop == 'l' then
+                  redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+                end
+                if ran then
+                  do -- drop_mark(g, 'o')
+                    local letter = 'o'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
                   end
                 end
                 do -- remove_record(g, id)
@@ -782,17 +839,17 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
           local depth = depth_of_9
           g.drained = depth <= 0
         end
-        take_head_41, take_head_42 = head, entry
+        take_head_46, take_head_47 = head, entry
       end
-      local head, entry = take_head_41, take_head_42
+      local head, entry = take_head_46, take_head_47
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_34
+            local hold_back_39
             do -- hold_back(group, g, r, entry)
-              local limits_of_26
+              local limits_of_31
               do -- limits_of(group, g, entry)
                 local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -806,9 +863,9 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_26 = limits
+                limits_of_31 = limits
               end
-              local limits = limits_of_26
+              local limits = limits_of_31
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -824,60 +881,17 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                   end
                 end
               end
-              if has_flag(g, 'k') then
-                local await_places_31
-                do -- await_places(r, entry)
-                  local stands_for_27, stands_for_28
-                  do -- stands_for(r.id)
-                    local id = r.id
-                    local of, name
-                    if string.find(id, ';k', 1, true) then
-                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                    end
-                    stands_for_27, stands_for_28 = of, name
-                  end
-                  local of, name = stands_for_27, stands_for_28
-                  local free_at
-                  if of then
-                    free_at = now_ms() + FAR
-                    local other = record_of(open_group(of), name)
-                    if other and other.state == 'h' and other.stop == 's' then
-                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                        redis_call('ZADD', K_due, score + now_ms(), member)
-                        soon = true
-                      end
-                    end
-                  else
-                    local number = 0
-                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                      number = number + 1
-                      local place = r.id .. ';k' .. number
-                      local there = record_of(open_group(each), place)
-                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                        free_at = now_ms() + FAR
-                      end
-                    end
-                  end
-                  if free_at then
-                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                  end
-                  await_places_31 = free_at
-                end
-                awaits = await_places_31
-              end
-              if limits.starts and not awaits then
-                local counted_begins_22, counted_begins_23, counted_begins_24
+              if limits.starts then
+                local counted_begins_27, counted_begins_28, counted_begins_29
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
+                local begins, starts, window = counted_begins_27, counted_begins_28, counted_begins_29
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -913,19 +927,61 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
               local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-              if due > now_ms() and not awaits then
+              if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
                 free_at = math.max(free_at or 0, due)
               end
               if free_at then
                 r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+              elseif has_flag(g, 'k') then
+                local await_places_36
+                do -- await_places(r, entry)
+                  local stands_for_32, stands_for_33
+                  do -- stands_for(r.id)
+                    local id = r.id
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_32, stands_for_33 = of, name
+                  end
+                  local of, name = stands_for_32, stands_for_33
+                  local free_at
+                  if of then
+                    free_at = now_ms() + FAR
+                    local other = record_of(open_group(of), name)
+                    if other and other.state == 'h' and other.stop == 's' then
+                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                        redis_call('ZADD', K_due, score + now_ms(), member)
+                        soon = true
+                      end
+                    end
+                  else
+                    local number = 0
+                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                      number = number + 1
+                      local place = r.id .. ';k' .. number
+                      local there = record_of(open_group(each), place)
+                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                        free_at = now_ms() + FAR
+                      end
+                    end
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  end
+                  await_places_36 = free_at
+                end
+                awaits = await_places_36
               end
-              hold_back_34 = free_at or awaits
+              hold_back_39 = free_at or awaits
             end
-            held = hold_back_34
+            held = hold_back_39
             if not held then
-              local take_turn_35
+              local take_turn_40
               do -- take_turn(group, g, r, entry)
                 local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                 local waits = false
@@ -969,9 +1025,9 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                     end
                   end
                 end
-                take_turn_35 = waits
+                take_turn_40 = waits
               end
-              held = take_turn_35
+              held = take_turn_40
             end
           end
           if held then
@@ -1055,15 +1111,15 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_36
+              local compose_41
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_41 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_36
+              local message = compose_41
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               if g.flags ~= '-' then
                 do -- count_turn(group, r, entry)
@@ -1101,16 +1157,16 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_19, counted_begins_20, counted_begins_21
+                local counted_begins_24, counted_begins_25, counted_begins_26
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
+                local _, _, window = counted_begins_24, counted_begins_25, counted_begins_26
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end

@@ -6,7 +6,7 @@
 -- KEYS[10] audit    (list)   the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] line     (list)   of the group
--- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant's next head may go out
+-- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant or another group may go on
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)   for the audit; empty: it is noted already
 -- ARGV[4] call      (number) of this action, from 1
@@ -352,11 +352,11 @@ for step = 1, limit do
   end
   if text_in_line(us, id or '') then
     do -- take_out(id)
-      local withdraw_49, withdraw_50
+      local withdraw_50, withdraw_51
       do -- withdraw(id, group, g)
         local of, name, at, left = group, id, g, false
         if has_flag(g, 'k') then
-          local is_left_behind_44
+          local is_left_behind_45
           do -- is_left_behind(id)
             local stands_for_28, stands_for_29
             do -- stands_for(id)
@@ -368,9 +368,9 @@ for step = 1, limit do
             end
             local _, name = stands_for_28, stands_for_29
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_44 = name and not said or said == '!'
+            is_left_behind_45 = name and not said or said == '!'
           end
-          left = is_left_behind_44
+          left = is_left_behind_45
           local stands_for_32, stands_for_33
           do -- stands_for(id)
             local of, name
@@ -425,16 +425,16 @@ for step = 1, limit do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_42
+            local others_of_43
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_42 = others
+              others_of_43 = others
             end
-            local others = others_of_42
+            local others = others_of_43
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -488,7 +488,7 @@ for step = 1, limit do
         end
         if has_flag(g, 'k') then
           do -- leave_places(name, id)
-            local by = id
+            local by, ran = id, nil
             local number = 0
             for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
               number = number + 1
@@ -501,6 +501,16 @@ for step = 1, limit do
                 do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                   local what, number = 'empty', not r and id ~= by and known or 0
                   g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              if r and r.stop == 'l' then
+                redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+              end
+              if ran then
+                do -- drop_mark(g, 'o')
+                  local letter = 'o'
+                  g.flags = string.gsub(g.flags, letter, '', 1)
+                  g.flags = g.flags == '' and '-' or g.flags
                 end
               end
               do -- remove_record(g, id)
@@ -595,9 +605,9 @@ for step = 1, limit do
             redis_call('HSET', K_begins, 'k ' .. name, '!')
           end
         end
-        withdraw_49, withdraw_50 = text or '', failed
+        withdraw_50, withdraw_51 = text or '', failed
       end
-      local text, failed = withdraw_49, withdraw_50
+      local text, failed = withdraw_50, withdraw_51
       bytes = bytes + #text
       gone[#gone + 1] = id
       gone[#gone + 1] = failed and '' or text
@@ -619,7 +629,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
     local entry = r.state ~= 'r' and read_entry(r.id)
     local runs = false
     if has_flag(g, 'k') then
-      local runs_elsewhere_48
+      local runs_elsewhere_49
       do -- runs_elsewhere(r.id)
         local id = r.id
         local stands_for_30, stands_for_31
@@ -632,18 +642,18 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         end
         local of, name = stands_for_30, stands_for_31
         local other = of and record_of(open_group(of), name)
-        runs_elsewhere_48 = other and other.state == 'r'
+        runs_elsewhere_49 = other and other.state == 'r'
       end
-      runs = runs_elsewhere_48
+      runs = runs_elsewhere_49
     end
     if entry and not runs and tonumber(entry.us) <= bound then
       do -- take_out(r.id)
         local id = r.id
-        local withdraw_49, withdraw_50
+        local withdraw_50, withdraw_51
         do -- withdraw(id, group, g)
           local of, name, at, left = group, id, g, false
           if has_flag(g, 'k') then
-            local is_left_behind_44
+            local is_left_behind_45
             do -- is_left_behind(id)
               local stands_for_28, stands_for_29
               do -- stands_for(id)
@@ -655,9 +665,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               end
               local _, name = stands_for_28, stands_for_29
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_44 = name and not said or said == '!'
+              is_left_behind_45 = name and not said or said == '!'
             end
-            left = is_left_behind_44
+            left = is_left_behind_45
             local stands_for_32, stands_for_33
             do -- stands_for(id)
               local of, name
@@ -712,16 +722,16 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             local after, identity = string.match(said or '', '^(%d+) (.*)$')
             if identity then
               local field = 'i ' .. group .. ' ' .. identity
-              local others_of_42
+              local others_of_43
               do -- others_of(field, id)
                 local others = ''
                 local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_42 = others
+                others_of_43 = others
               end
-              local others = others_of_42
+              local others = others_of_43
               redis_call('HDEL', K_identities, 'n ' .. id)
               if others ~= '' then
                 redis_call('HSET', K_identities, field, '-' .. others)
@@ -775,7 +785,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
           end
           if has_flag(g, 'k') then
             do -- leave_places(name, id)
-              local by = id
+              local by, ran = id, nil
               local number = 0
               for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
                 number = number + 1
@@ -788,6 +798,16 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                     local what, number = 'empty', not r and id ~= by and known or 0
                     g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                if r and r.stop == 'l' then
+                  redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+                end
+                if ran then
+                  do -- drop_mark(g, 'o')
+                    local letter = 'o'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
                   end
                 end
                 do -- remove_record(g, id)
@@ -882,9 +902,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               redis_call('HSET', K_begins, 'k ' .. name, '!')
             end
           end
-          withdraw_49, withdraw_50 = text or '', failed
+          withdraw_50, withdraw_51 = text or '', failed
         end
-        local text, failed = withdraw_49, withdraw_50
+        local text, failed = withdraw_50, withdraw_51
         bytes = bytes + #text
         gone[#gone + 1] = id
         gone[#gone + 1] = failed and '' or text
@@ -893,11 +913,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   end
   do -- advance({}, line, group, g, out)
     local lists = {}
-    local take_head_45, take_head_46
+    local take_head_46, take_head_47
     do -- take_head(line, group, g)
       local head, entry, corrupt
       if g[1] then
-        local take_follower_40, take_follower_41
+        local take_follower_41, take_follower_42
         do -- take_follower(line, g)
           local head, entry
           local free = not has_flag(g, 'p')
@@ -916,20 +936,20 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               table.remove(g, 1)
             end
           end
-          take_follower_40, take_follower_41 = head, entry
+          take_follower_41, take_follower_42 = head, entry
         end
-        head, entry = take_follower_40, take_follower_41
+        head, entry = take_follower_41, take_follower_42
       end
       local others = #g
-      local has_room_35
+      local has_room_36
       do -- has_room(g)
         local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
         for at = 1, room and #g or 0 do
           room = room and g[at].state ~= 'w' and g[at].stop == '-'
         end
-        has_room_35 = room
+        has_room_36 = room
       end
-      local is_free = has_room_35
+      local is_free = has_room_36
       is_free = is_free and not head
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
@@ -937,7 +957,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         entry, corrupt = read_entry(id)
         local stands, left = entry and entry.us == string.sub(item, 1, 16), false
         if stands and has_flag(g, 'k') then
-          local is_left_behind_43
+          local is_left_behind_44
           do -- is_left_behind(id)
             local stands_for_28, stands_for_29
             do -- stands_for(id)
@@ -949,9 +969,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
             local _, name = stands_for_28, stands_for_29
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_43 = name and not said or said == '!'
+            is_left_behind_44 = name and not said or said == '!'
           end
-          left = is_left_behind_43
+          left = is_left_behind_44
         end
         if left then
           do -- remove_left(id)
@@ -966,7 +986,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         elseif stands then
           local fits = true
           if others > 0 then
-            local may_join_36
+            local may_join_37
             do -- may_join(group, g, entry, others)
               local limits_of_24
               do -- limits_of(group, g, entry)
@@ -985,9 +1005,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 limits_of_24 = limits
               end
               local limits = limits_of_24
-              may_join_36 = (limits.together or 1) > others
+              may_join_37 = (limits.together or 1) > others
             end
-            fits = may_join_36
+            fits = may_join_37
           end
           if not fits then
             redis_call('LPUSH', line, item)
@@ -1006,7 +1026,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
           break
         elseif corrupt then
           do -- leave_places(id)
-            local name, by = id, nil
+            local name, by, ran = id, nil, nil
             local number = 0
             for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
               number = number + 1
@@ -1019,6 +1039,16 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                   local what, number = 'empty', not r and id ~= by and known or 0
                   g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              if r and r.stop == 'l' then
+                redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+              end
+              if ran then
+                do -- drop_mark(g, 'o')
+                  local letter = 'o'
+                  g.flags = string.gsub(g.flags, letter, '', 1)
+                  g.flags = g.flags == '' and '-' or g.flags
                 end
               end
               do -- remove_record(g, id)
@@ -1168,15 +1198,15 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         local depth = depth_of_7
         g.drained = depth <= 0
       end
-      take_head_45, take_head_46 = head, entry
+      take_head_46, take_head_47 = head, entry
     end
-    local head, entry = take_head_45, take_head_46
+    local head, entry = take_head_46, take_head_47
     if head then
       do -- release(lists, group, g, head, entry, out)
         local r = head
         local held
         if entry.limits ~= '' or g.flags ~= '-' then
-          local hold_back_37
+          local hold_back_38
           do -- hold_back(group, g, r, entry)
             local limits_of_25
             do -- limits_of(group, g, entry)
@@ -1210,50 +1240,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 end
               end
             end
-            if has_flag(g, 'k') then
-              local await_places_34
-              do -- await_places(r, entry)
-                local stands_for_26, stands_for_27
-                do -- stands_for(r.id)
-                  local id = r.id
-                  local of, name
-                  if string.find(id, ';k', 1, true) then
-                    of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                  end
-                  stands_for_26, stands_for_27 = of, name
-                end
-                local of, name = stands_for_26, stands_for_27
-                local free_at
-                if of then
-                  free_at = now_ms() + FAR
-                  local other = record_of(open_group(of), name)
-                  if other and other.state == 'h' and other.stop == 's' then
-                    do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                      local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                      redis_call('ZADD', K_due, score + now_ms(), member)
-                      soon = true
-                    end
-                  end
-                else
-                  local number = 0
-                  for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                    number = number + 1
-                    local place = r.id .. ';k' .. number
-                    local there = record_of(open_group(each), place)
-                    if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                      free_at = now_ms() + FAR
-                    end
-                  end
-                end
-                if free_at then
-                  r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                  r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                end
-                await_places_34 = free_at
-              end
-              awaits = await_places_34
-            end
-            if limits.starts and not awaits then
+            if limits.starts then
               local counted_begins_21, counted_begins_22, counted_begins_23
               do -- counted_begins(group)
                 local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1299,19 +1286,61 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
             end
             local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-            if due > now_ms() and not awaits then
+            if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
               free_at = math.max(free_at or 0, due)
             end
             if free_at then
               r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
               r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+            elseif has_flag(g, 'k') then
+              local await_places_35
+              do -- await_places(r, entry)
+                local stands_for_26, stands_for_27
+                do -- stands_for(r.id)
+                  local id = r.id
+                  local of, name
+                  if string.find(id, ';k', 1, true) then
+                    of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                  end
+                  stands_for_26, stands_for_27 = of, name
+                end
+                local of, name = stands_for_26, stands_for_27
+                local free_at
+                if of then
+                  free_at = now_ms() + FAR
+                  local other = record_of(open_group(of), name)
+                  if other and other.state == 'h' and other.stop == 's' then
+                    do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                      local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                      redis_call('ZADD', K_due, score + now_ms(), member)
+                      soon = true
+                    end
+                  end
+                else
+                  local number = 0
+                  for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                    number = number + 1
+                    local place = r.id .. ';k' .. number
+                    local there = record_of(open_group(each), place)
+                    if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                      free_at = now_ms() + FAR
+                    end
+                  end
+                end
+                if free_at then
+                  r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                  r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                end
+                await_places_35 = free_at
+              end
+              awaits = await_places_35
             end
-            hold_back_37 = free_at or awaits
+            hold_back_38 = free_at or awaits
           end
-          held = hold_back_37
+          held = hold_back_38
           if not held then
-            local take_turn_38
+            local take_turn_39
             do -- take_turn(group, g, r, entry)
               local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
               local waits = false
@@ -1355,9 +1384,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   end
                 end
               end
-              take_turn_38 = waits
+              take_turn_39 = waits
             end
-            held = take_turn_38
+            held = take_turn_39
           end
         end
         if held then
@@ -1441,15 +1470,15 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 redis_call('HSET', K_groups, group, text)
               end
             end
-            local compose_39
+            local compose_40
             do -- compose(r.id, entry, drawn, r.lost)
               local id, lost = r.id, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_40 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_39
+            local message = compose_40
             redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
             if g.flags ~= '-' then
               do -- count_turn(group, r, entry)
@@ -1569,7 +1598,12 @@ else
     end
   end
 end
-if freed then
+local needs_sweep_34
+do -- needs_sweep()
+  needs_sweep_34 = soon
+end
+local sweeps = needs_sweep_34
+if freed or sweeps then
   do -- ring(wake)
     redis_call('LPUSH', wake, K_us_text)
     redis_call('LTRIM', wake, 0, 0)
@@ -1587,9 +1621,9 @@ local reply = { digits(bound), more, #gone / 2, unpack(gone) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end
-local keep_answer_47
+local keep_answer_48
 do -- keep_answer(reply)
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_47 = reply
+  keep_answer_48 = reply
 end
-return keep_answer_47
+return keep_answer_48

@@ -331,13 +331,13 @@ local lost, runs, owner, silent = KEYS[10], KEYS[11], ARGV[3], ARGV[4] == '1'
 local limit, call, keep, named = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
 
 local lists, out, reclaimed, seen, bytes, more = named_lists(12, 9, named), {}, 0, 0, 0, 0
-local names_again_29
+local names_again_33
 do -- names_again(runs, 'reclaim', call, lists, out)
   local kind = 'reclaim'
   local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
   names = before == call and names or ''
   for name in string.gmatch(names, '%S+') do
-    local find_record_11
+    local find_record_12
     do -- find_record(name)
       local id = name
       local entry, found, g = read_entry(id), nil, nil
@@ -345,31 +345,31 @@ do -- names_again(runs, 'reclaim', call, lists, out)
         g = open_group(entry.group)
         found = record_of(g, id)
       end
-      find_record_11 = found
+      find_record_12 = found
     end
-    local r = find_record_11
+    local r = find_record_12
     if r then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_27
+          local compose_31
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_27
+          local message = compose_31
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
       end
     end
   end
-  names_again_29 = names
+  names_again_33 = names
 end
-local asked = names_again_29
+local asked = names_again_33
 local renewed = silent and redis_call('ZSCORE', K_due, 'w ' .. owner)
 local lanes = renewed and {} or redis_call('HGETALL', lost)
 for i = 1, #lanes, 2 do
@@ -391,16 +391,16 @@ for i = 1, #lanes, 2 do
     end
     do -- note_begin(group, g, r)
       if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
-        local counted_begins_12, counted_begins_13, counted_begins_14
+        local counted_begins_16, counted_begins_17, counted_begins_18
         do -- counted_begins(group)
           local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
           local begins = {}
           for ms in string.gmatch(times or '', '%d+') do
             begins[#begins + 1] = tonumber(ms)
           end
-          counted_begins_12, counted_begins_13, counted_begins_14 = begins, tonumber(starts or 0), tonumber(window or 0)
+          counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
         end
-        local begins, starts, window = counted_begins_12, counted_begins_13, counted_begins_14
+        local begins, starts, window = counted_begins_16, counted_begins_17, counted_begins_18
         begins[#begins + 1] = tonumber(r.since)
         do -- keep_begins(group, begins, starts, window)
           table.sort(begins)
@@ -411,6 +411,38 @@ for i = 1, #lanes, 2 do
             end
           end
           redis_call('HSET', K_begins, 's ' .. group, text)
+        end
+      end
+      if has_flag(g, 'k') and r.state == 'r' then
+        do -- note_elsewhere(r)
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+            local other = open_group(of)
+            if has_flag(other, 's') then
+              local counted_begins_13, counted_begins_14, counted_begins_15
+              do -- counted_begins(of)
+                local group = of
+                local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                local begins = {}
+                for ms in string.gmatch(times or '', '%d+') do
+                  begins[#begins + 1] = tonumber(ms)
+                end
+                counted_begins_13, counted_begins_14, counted_begins_15 = begins, tonumber(starts or 0), tonumber(window or 0)
+              end
+              local begins, starts, window = counted_begins_13, counted_begins_14, counted_begins_15
+              begins[#begins + 1] = tonumber(r.since)
+              do -- keep_begins(of, begins, starts, window)
+                local group = of
+                table.sort(begins)
+                local text = digits(starts) .. ' ' .. digits(window)
+                for at = math.max(#begins - starts + 1, 1), #begins do
+                  if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                    text = text .. ' ' .. digits(begins[at])
+                  end
+                end
+                redis_call('HSET', K_begins, 's ' .. group, text)
+              end
+            end
+          end
         end
       end
     end
@@ -491,30 +523,30 @@ for i = 1, #lanes, 2 do
         local entry, corrupt = read_entry(r.id)
         local left = false
         if entry and has_flag(g, 'k') then
-          local is_left_behind_28
+          local is_left_behind_32
           do -- is_left_behind(r.id)
             local id = r.id
-            local stands_for_21, stands_for_22
+            local stands_for_25, stands_for_26
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_21, stands_for_22 = of, name
+              stands_for_25, stands_for_26 = of, name
             end
-            local _, name = stands_for_21, stands_for_22
+            local _, name = stands_for_25, stands_for_26
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_28 = name and not said or said == '!'
+            is_left_behind_32 = name and not said or said == '!'
           end
-          left = is_left_behind_28
+          left = is_left_behind_32
         end
         if entry and not left then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_24
+              local hold_back_28
               do -- hold_back(group, g, r, entry)
-                local limits_of_18
+                local limits_of_22
                 do -- limits_of(group, g, entry)
                   local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -528,9 +560,9 @@ for i = 1, #lanes, 2 do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_18 = limits
+                  limits_of_22 = limits
                 end
-                local limits = limits_of_18
+                local limits = limits_of_22
                 local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -546,60 +578,17 @@ for i = 1, #lanes, 2 do
                     end
                   end
                 end
-                if has_flag(g, 'k') then
-                  local await_places_23
-                  do -- await_places(r, entry)
-                    local stands_for_19, stands_for_20
-                    do -- stands_for(r.id)
-                      local id = r.id
-                      local of, name
-                      if string.find(id, ';k', 1, true) then
-                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                      end
-                      stands_for_19, stands_for_20 = of, name
-                    end
-                    local of, name = stands_for_19, stands_for_20
-                    local free_at
-                    if of then
-                      free_at = now_ms() + FAR
-                      local other = record_of(open_group(of), name)
-                      if other and other.state == 'h' and other.stop == 's' then
-                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                          redis_call('ZADD', K_due, score + now_ms(), member)
-                          soon = true
-                        end
-                      end
-                    else
-                      local number = 0
-                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                        number = number + 1
-                        local place = r.id .. ';k' .. number
-                        local there = record_of(open_group(each), place)
-                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                          free_at = now_ms() + FAR
-                        end
-                      end
-                    end
-                    if free_at then
-                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                    end
-                    await_places_23 = free_at
-                  end
-                  awaits = await_places_23
-                end
-                if limits.starts and not awaits then
-                  local counted_begins_15, counted_begins_16, counted_begins_17
+                if limits.starts then
+                  local counted_begins_19, counted_begins_20, counted_begins_21
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_15, counted_begins_16, counted_begins_17
+                  local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -635,19 +624,61 @@ for i = 1, #lanes, 2 do
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
                 local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-                if due > now_ms() and not awaits then
+                if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
                   free_at = math.max(free_at or 0, due)
                 end
                 if free_at then
                   r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                elseif has_flag(g, 'k') then
+                  local await_places_27
+                  do -- await_places(r, entry)
+                    local stands_for_23, stands_for_24
+                    do -- stands_for(r.id)
+                      local id = r.id
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_23, stands_for_24 = of, name
+                    end
+                    local of, name = stands_for_23, stands_for_24
+                    local free_at
+                    if of then
+                      free_at = now_ms() + FAR
+                      local other = record_of(open_group(of), name)
+                      if other and other.state == 'h' and other.stop == 's' then
+                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                    else
+                      local number = 0
+                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                        number = number + 1
+                        local place = r.id .. ';k' .. number
+                        local there = record_of(open_group(each), place)
+                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                          free_at = now_ms() + FAR
+                        end
+                      end
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    end
+                    await_places_27 = free_at
+                  end
+                  awaits = await_places_27
                 end
-                hold_back_24 = free_at or awaits
+                hold_back_28 = free_at or awaits
               end
-              held = hold_back_24
+              held = hold_back_28
               if not held then
-                local take_turn_25
+                local take_turn_29
                 do -- take_turn(group, g, r, entry)
                   local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                   local waits = false
@@ -691,9 +722,9 @@ for i = 1, #lanes, 2 do
                       end
                     end
                   end
-                  take_turn_25 = waits
+                  take_turn_29 = waits
                 end
-                held = take_turn_25
+                held = take_turn_29
               end
             end
             if held then
@@ -777,15 +808,15 @@ for i = 1, #lanes, 2 do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_26
+                local compose_30
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_30 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_26
+                local message = compose_30
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 if g.flags ~= '-' then
                   do -- count_turn(group, r, entry)
@@ -821,7 +852,7 @@ for i = 1, #lanes, 2 do
             end
           else
             do -- leave_places(r.id)
-              local name, by = r.id, nil
+              local name, by, ran = r.id, nil, nil
               local number = 0
               for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
                 number = number + 1
@@ -834,6 +865,16 @@ for i = 1, #lanes, 2 do
                   do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                     local what, number = 'empty', not r and id ~= by and known or 0
                     g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                if r and r.stop == 'l' then
+                  redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+                end
+                if ran then
+                  do -- drop_mark(g, 'o')
+                    local letter = 'o'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
                   end
                 end
                 do -- remove_record(g, id)

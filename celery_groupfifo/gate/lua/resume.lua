@@ -7,6 +7,7 @@
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] paused   (zset)  paused group -> since (ms)
 -- KEYS[13] line     (list)  of the group
+-- KEYS[14] wake     (list)  wakes one sweeping worker: a task with several keys may go out
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)  for the audit
 -- ARGV[4] call      (number) of this action, from 1
@@ -322,8 +323,9 @@ if before == call then
   return cmsgpack.unpack(packed)
 end
 local KEPT = 1000 -- actions that are remembered
+local BELL = 5000 -- ms that a bell waits for a worker
 
-local audit, paused, line = KEYS[10], KEYS[12], KEYS[13]
+local audit, paused, line, wake = KEYS[10], KEYS[12], KEYS[13], KEYS[14]
 local group = ARGV[5]
 
 local g, out = open_group(group), {}
@@ -441,7 +443,7 @@ for at = #g, 1, -1 do
           local entry, corrupt = read_entry_13, read_entry_14
           local left = false
           if entry and has_flag(g, 'k') then
-            local is_left_behind_37
+            local is_left_behind_38
             do -- is_left_behind(r.id)
               local id = r.id
               local stands_for_29, stands_for_30
@@ -454,15 +456,15 @@ for at = #g, 1, -1 do
               end
               local _, name = stands_for_29, stands_for_30
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_37 = name and not said or said == '!'
+              is_left_behind_38 = name and not said or said == '!'
             end
-            left = is_left_behind_37
+            left = is_left_behind_38
           end
           if entry and not left then
             do -- release(lists, group, g, r, entry, out)
               local held
               if entry.limits ~= '' or g.flags ~= '-' then
-                local hold_back_34
+                local hold_back_35
                 do -- hold_back(group, g, r, entry)
                   local limits_of_26
                   do -- limits_of(group, g, entry)
@@ -496,50 +498,7 @@ for at = #g, 1, -1 do
                       end
                     end
                   end
-                  if has_flag(g, 'k') then
-                    local await_places_31
-                    do -- await_places(r, entry)
-                      local stands_for_27, stands_for_28
-                      do -- stands_for(r.id)
-                        local id = r.id
-                        local of, name
-                        if string.find(id, ';k', 1, true) then
-                          of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                        end
-                        stands_for_27, stands_for_28 = of, name
-                      end
-                      local of, name = stands_for_27, stands_for_28
-                      local free_at
-                      if of then
-                        free_at = now_ms() + FAR
-                        local other = record_of(open_group(of), name)
-                        if other and other.state == 'h' and other.stop == 's' then
-                          do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                            local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                            redis_call('ZADD', K_due, score + now_ms(), member)
-                            soon = true
-                          end
-                        end
-                      else
-                        local number = 0
-                        for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                          number = number + 1
-                          local place = r.id .. ';k' .. number
-                          local there = record_of(open_group(each), place)
-                          if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                            free_at = now_ms() + FAR
-                          end
-                        end
-                      end
-                      if free_at then
-                        r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                        r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                      end
-                      await_places_31 = free_at
-                    end
-                    awaits = await_places_31
-                  end
-                  if limits.starts and not awaits then
+                  if limits.starts then
                     local counted_begins_22, counted_begins_23, counted_begins_24
                     do -- counted_begins(group)
                       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -585,19 +544,61 @@ for at = #g, 1, -1 do
                     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                   end
                   local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-                  if due > now_ms() and not awaits then
+                  if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
                     free_at = math.max(free_at or 0, due)
                   end
                   if free_at then
                     r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                  elseif has_flag(g, 'k') then
+                    local await_places_32
+                    do -- await_places(r, entry)
+                      local stands_for_27, stands_for_28
+                      do -- stands_for(r.id)
+                        local id = r.id
+                        local of, name
+                        if string.find(id, ';k', 1, true) then
+                          of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                        end
+                        stands_for_27, stands_for_28 = of, name
+                      end
+                      local of, name = stands_for_27, stands_for_28
+                      local free_at
+                      if of then
+                        free_at = now_ms() + FAR
+                        local other = record_of(open_group(of), name)
+                        if other and other.state == 'h' and other.stop == 's' then
+                          do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                            local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                            redis_call('ZADD', K_due, score + now_ms(), member)
+                            soon = true
+                          end
+                        end
+                      else
+                        local number = 0
+                        for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                          number = number + 1
+                          local place = r.id .. ';k' .. number
+                          local there = record_of(open_group(each), place)
+                          if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                            free_at = now_ms() + FAR
+                          end
+                        end
+                      end
+                      if free_at then
+                        r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                        r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                      end
+                      await_places_32 = free_at
+                    end
+                    awaits = await_places_32
                   end
-                  hold_back_34 = free_at or awaits
+                  hold_back_35 = free_at or awaits
                 end
-                held = hold_back_34
+                held = hold_back_35
                 if not held then
-                  local take_turn_35
+                  local take_turn_36
                   do -- take_turn(group, g, r, entry)
                     local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                     local waits = false
@@ -641,9 +642,9 @@ for at = #g, 1, -1 do
                         end
                       end
                     end
-                    take_turn_35 = waits
+                    take_turn_36 = waits
                   end
-                  held = take_turn_35
+                  held = take_turn_36
                 end
               end
               if held then
@@ -727,15 +728,15 @@ for at = #g, 1, -1 do
                       redis_call('HSET', K_groups, group, text)
                     end
                   end
-                  local compose_36
+                  local compose_37
                   do -- compose(r.id, entry, drawn, r.lost)
                     local id, lost = r.id, r.lost
                     local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                     local cut = entry.at + entry.cut
-                    compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                       .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                   end
-                  local message = compose_36
+                  local message = compose_37
                   redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                   if g.flags ~= '-' then
                     do -- count_turn(group, r, entry)
@@ -771,7 +772,7 @@ for at = #g, 1, -1 do
               end
             else
               do -- leave_places(r.id)
-                local name, by = r.id, nil
+                local name, by, ran = r.id, nil, nil
                 local number = 0
                 for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
                   number = number + 1
@@ -784,6 +785,16 @@ for at = #g, 1, -1 do
                     do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                       local what, number = 'empty', not r and id ~= by and known or 0
                       g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                    end
+                  end
+                  if r and r.stop == 'l' then
+                    redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+                  end
+                  if ran then
+                    do -- drop_mark(g, 'o')
+                      local letter = 'o'
+                      g.flags = string.gsub(g.flags, letter, '', 1)
+                      g.flags = g.flags == '' and '-' or g.flags
                     end
                   end
                   do -- remove_record(g, id)
@@ -960,12 +971,12 @@ for at = #g, 1, -1 do
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_41, take_head_42
+  local take_head_42, take_head_43
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_39, take_follower_40
+      local take_follower_40, take_follower_41
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -1000,20 +1011,20 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_39, take_follower_40 = head, entry
+        take_follower_40, take_follower_41 = head, entry
       end
-      head, entry = take_follower_39, take_follower_40
+      head, entry = take_follower_40, take_follower_41
     end
     local others = #g
-    local has_room_32
+    local has_room_33
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_32 = room
+      has_room_33 = room
     end
-    local is_free = has_room_32
+    local is_free = has_room_33
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -1036,7 +1047,7 @@ do -- advance({}, line, group, g, out)
       entry, corrupt = read_entry_17, read_entry_18
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_38
+        local is_left_behind_39
         do -- is_left_behind(id)
           local stands_for_29, stands_for_30
           do -- stands_for(id)
@@ -1048,9 +1059,9 @@ do -- advance({}, line, group, g, out)
           end
           local _, name = stands_for_29, stands_for_30
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_38 = name and not said or said == '!'
+          is_left_behind_39 = name and not said or said == '!'
         end
-        left = is_left_behind_38
+        left = is_left_behind_39
       end
       if left then
         do -- remove_left(id)
@@ -1065,7 +1076,7 @@ do -- advance({}, line, group, g, out)
       elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_33
+          local may_join_34
           do -- may_join(group, g, entry, others)
             local limits_of_25
             do -- limits_of(group, g, entry)
@@ -1084,9 +1095,9 @@ do -- advance({}, line, group, g, out)
               limits_of_25 = limits
             end
             local limits = limits_of_25
-            may_join_33 = (limits.together or 1) > others
+            may_join_34 = (limits.together or 1) > others
           end
-          fits = may_join_33
+          fits = may_join_34
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -1105,7 +1116,7 @@ do -- advance({}, line, group, g, out)
         break
       elseif corrupt then
         do -- leave_places(id)
-          local name, by = id, nil
+          local name, by, ran = id, nil, nil
           local number = 0
           for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
             number = number + 1
@@ -1118,6 +1129,16 @@ do -- advance({}, line, group, g, out)
               do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                 local what, number = 'empty', not r and id ~= by and known or 0
                 g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            if r and r.stop == 'l' then
+              redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+            end
+            if ran then
+              do -- drop_mark(g, 'o')
+                local letter = 'o'
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
               end
             end
             do -- remove_record(g, id)
@@ -1267,15 +1288,15 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_9
       g.drained = depth <= 0
     end
-    take_head_41, take_head_42 = head, entry
+    take_head_42, take_head_43 = head, entry
   end
-  local head, entry = take_head_41, take_head_42
+  local head, entry = take_head_42, take_head_43
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_34
+        local hold_back_35
         do -- hold_back(group, g, r, entry)
           local limits_of_26
           do -- limits_of(group, g, entry)
@@ -1309,50 +1330,7 @@ do -- advance({}, line, group, g, out)
               end
             end
           end
-          if has_flag(g, 'k') then
-            local await_places_31
-            do -- await_places(r, entry)
-              local stands_for_27, stands_for_28
-              do -- stands_for(r.id)
-                local id = r.id
-                local of, name
-                if string.find(id, ';k', 1, true) then
-                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                end
-                stands_for_27, stands_for_28 = of, name
-              end
-              local of, name = stands_for_27, stands_for_28
-              local free_at
-              if of then
-                free_at = now_ms() + FAR
-                local other = record_of(open_group(of), name)
-                if other and other.state == 'h' and other.stop == 's' then
-                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                    redis_call('ZADD', K_due, score + now_ms(), member)
-                    soon = true
-                  end
-                end
-              else
-                local number = 0
-                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                  number = number + 1
-                  local place = r.id .. ';k' .. number
-                  local there = record_of(open_group(each), place)
-                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                    free_at = now_ms() + FAR
-                  end
-                end
-              end
-              if free_at then
-                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-              end
-              await_places_31 = free_at
-            end
-            awaits = await_places_31
-          end
-          if limits.starts and not awaits then
+          if limits.starts then
             local counted_begins_22, counted_begins_23, counted_begins_24
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1398,19 +1376,61 @@ do -- advance({}, line, group, g, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-          if due > now_ms() and not awaits then
+          if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
             r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+          elseif has_flag(g, 'k') then
+            local await_places_32
+            do -- await_places(r, entry)
+              local stands_for_27, stands_for_28
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_27, stands_for_28 = of, name
+              end
+              local of, name = stands_for_27, stands_for_28
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_32 = free_at
+            end
+            awaits = await_places_32
           end
-          hold_back_34 = free_at or awaits
+          hold_back_35 = free_at or awaits
         end
-        held = hold_back_34
+        held = hold_back_35
         if not held then
-          local take_turn_35
+          local take_turn_36
           do -- take_turn(group, g, r, entry)
             local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
             local waits = false
@@ -1454,9 +1474,9 @@ do -- advance({}, line, group, g, out)
                 end
               end
             end
-            take_turn_35 = waits
+            take_turn_36 = waits
           end
-          held = take_turn_35
+          held = take_turn_36
         end
       end
       if held then
@@ -1540,15 +1560,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_36
+          local compose_37
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_36
+          local message = compose_37
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           if g.flags ~= '-' then
             do -- count_turn(group, r, entry)
@@ -1635,6 +1655,18 @@ do -- advance({}, line, group, g, out)
     end
   end
 end
+local needs_sweep_31
+do -- needs_sweep()
+  needs_sweep_31 = soon
+end
+local sweeps = needs_sweep_31
+if sweeps then
+  do -- ring(wake)
+    redis_call('LPUSH', wake, K_us_text)
+    redis_call('LTRIM', wake, 0, 0)
+    redis_call('PEXPIRE', wake, BELL)
+  end
+end
 do -- note(audit, ARGV[3])
   local text = ARGV[3]
   if text ~= '' then
@@ -1642,10 +1674,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_43
+local keep_answer_44
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_43 = reply
+  keep_answer_44 = reply
 end
-return keep_answer_43
+return keep_answer_44

@@ -6,7 +6,7 @@
 -- KEYS[10] line     (list)  of the group
 -- KEYS[11] producer (string) "<last number>" of the caller
 -- KEYS[12] audit    (list)   the actions of operators, newest first
--- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant's next head may go out
+-- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant or another group may go on
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] id        (text)
 -- ARGV[4] group     (text)
@@ -325,22 +325,22 @@ local line, producer, audit, wake = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
 local g, out = open_group(group), {}
-if count <= tonumber(redis_call('GET', producer) or 0) then
+if count <= tonumber(string.match(redis_call('GET', producer) or '0', '^%d+')) then
   do -- heads_again({}, g, out)
     local lists = {}
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_37
+          local compose_38
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_37
+          local message = compose_38
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -361,7 +361,7 @@ local aside = g.aside
 do -- withdraw(id, group, g)
   local of, name, at, left = group, id, g, false
   if has_flag(g, 'k') then
-    local is_left_behind_42
+    local is_left_behind_43
     do -- is_left_behind(id)
       local stands_for_27, stands_for_28
       do -- stands_for(id)
@@ -373,9 +373,9 @@ do -- withdraw(id, group, g)
       end
       local _, name = stands_for_27, stands_for_28
       local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-      is_left_behind_42 = name and not said or said == '!'
+      is_left_behind_43 = name and not said or said == '!'
     end
-    left = is_left_behind_42
+    left = is_left_behind_43
     local stands_for_29, stands_for_30
     do -- stands_for(id)
       local of, name
@@ -430,16 +430,16 @@ do -- withdraw(id, group, g)
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others_of_40
+      local others_of_41
       do -- others_of(field, id)
         local others = ''
         local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_40 = others
+        others_of_41 = others
       end
-      local others = others_of_40
+      local others = others_of_41
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -493,7 +493,7 @@ do -- withdraw(id, group, g)
   end
   if has_flag(g, 'k') then
     do -- leave_places(name, id)
-      local by = id
+      local by, ran = id, nil
       local number = 0
       for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
         number = number + 1
@@ -506,6 +506,16 @@ do -- withdraw(id, group, g)
           do -- add_to(g, 'empty', not r and id ~= by and known or 0)
             local what, number = 'empty', not r and id ~= by and known or 0
             g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+          end
+        end
+        if r and r.stop == 'l' then
+          redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+        end
+        if ran then
+          do -- drop_mark(g, 'o')
+            local letter = 'o'
+            g.flags = string.gsub(g.flags, letter, '', 1)
+            g.flags = g.flags == '' and '-' or g.flags
           end
         end
         do -- remove_record(g, id)
@@ -623,11 +633,11 @@ end
 redis_call('SET', producer, ARGV[5], 'PX', keep)
 do -- advance({}, line, group, g, out)
   local lists = {}
-  local take_head_43, take_head_44
+  local take_head_44, take_head_45
   do -- take_head(line, group, g)
     local head, entry, corrupt
     if g[1] then
-      local take_follower_38, take_follower_39
+      local take_follower_39, take_follower_40
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -646,20 +656,20 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_38, take_follower_39 = head, entry
+        take_follower_39, take_follower_40 = head, entry
       end
-      head, entry = take_follower_38, take_follower_39
+      head, entry = take_follower_39, take_follower_40
     end
     local others = #g
-    local has_room_32
+    local has_room_33
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_32 = room
+      has_room_33 = room
     end
-    local is_free = has_room_32
+    local is_free = has_room_33
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -667,7 +677,7 @@ do -- advance({}, line, group, g, out)
       entry, corrupt = read_entry(id)
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_41
+        local is_left_behind_42
         do -- is_left_behind(id)
           local stands_for_27, stands_for_28
           do -- stands_for(id)
@@ -679,9 +689,9 @@ do -- advance({}, line, group, g, out)
           end
           local _, name = stands_for_27, stands_for_28
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_41 = name and not said or said == '!'
+          is_left_behind_42 = name and not said or said == '!'
         end
-        left = is_left_behind_41
+        left = is_left_behind_42
       end
       if left then
         do -- remove_left(id)
@@ -696,7 +706,7 @@ do -- advance({}, line, group, g, out)
       elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_33
+          local may_join_34
           do -- may_join(group, g, entry, others)
             local limits_of_23
             do -- limits_of(group, g, entry)
@@ -715,9 +725,9 @@ do -- advance({}, line, group, g, out)
               limits_of_23 = limits
             end
             local limits = limits_of_23
-            may_join_33 = (limits.together or 1) > others
+            may_join_34 = (limits.together or 1) > others
           end
-          fits = may_join_33
+          fits = may_join_34
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -736,7 +746,7 @@ do -- advance({}, line, group, g, out)
         break
       elseif corrupt then
         do -- leave_places(id)
-          local name, by = id, nil
+          local name, by, ran = id, nil, nil
           local number = 0
           for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
             number = number + 1
@@ -749,6 +759,16 @@ do -- advance({}, line, group, g, out)
               do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                 local what, number = 'empty', not r and id ~= by and known or 0
                 g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            if r and r.stop == 'l' then
+              redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+            end
+            if ran then
+              do -- drop_mark(g, 'o')
+                local letter = 'o'
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
               end
             end
             do -- remove_record(g, id)
@@ -898,15 +918,15 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_43, take_head_44 = head, entry
+    take_head_44, take_head_45 = head, entry
   end
-  local head, entry = take_head_43, take_head_44
+  local head, entry = take_head_44, take_head_45
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_34
+        local hold_back_35
         do -- hold_back(group, g, r, entry)
           local limits_of_24
           do -- limits_of(group, g, entry)
@@ -940,50 +960,7 @@ do -- advance({}, line, group, g, out)
               end
             end
           end
-          if has_flag(g, 'k') then
-            local await_places_31
-            do -- await_places(r, entry)
-              local stands_for_25, stands_for_26
-              do -- stands_for(r.id)
-                local id = r.id
-                local of, name
-                if string.find(id, ';k', 1, true) then
-                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                end
-                stands_for_25, stands_for_26 = of, name
-              end
-              local of, name = stands_for_25, stands_for_26
-              local free_at
-              if of then
-                free_at = now_ms() + FAR
-                local other = record_of(open_group(of), name)
-                if other and other.state == 'h' and other.stop == 's' then
-                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                    redis_call('ZADD', K_due, score + now_ms(), member)
-                    soon = true
-                  end
-                end
-              else
-                local number = 0
-                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                  number = number + 1
-                  local place = r.id .. ';k' .. number
-                  local there = record_of(open_group(each), place)
-                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                    free_at = now_ms() + FAR
-                  end
-                end
-              end
-              if free_at then
-                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-              end
-              await_places_31 = free_at
-            end
-            awaits = await_places_31
-          end
-          if limits.starts and not awaits then
+          if limits.starts then
             local counted_begins_20, counted_begins_21, counted_begins_22
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1029,19 +1006,61 @@ do -- advance({}, line, group, g, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-          if due > now_ms() and not awaits then
+          if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
             r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+          elseif has_flag(g, 'k') then
+            local await_places_32
+            do -- await_places(r, entry)
+              local stands_for_25, stands_for_26
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_25, stands_for_26 = of, name
+              end
+              local of, name = stands_for_25, stands_for_26
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_32 = free_at
+            end
+            awaits = await_places_32
           end
-          hold_back_34 = free_at or awaits
+          hold_back_35 = free_at or awaits
         end
-        held = hold_back_34
+        held = hold_back_35
         if not held then
-          local take_turn_35
+          local take_turn_36
           do -- take_turn(group, g, r, entry)
             local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
             local waits = false
@@ -1085,9 +1104,9 @@ do -- advance({}, line, group, g, out)
                 end
               end
             end
-            take_turn_35 = waits
+            take_turn_36 = waits
           end
-          held = take_turn_35
+          held = take_turn_36
         end
       end
       if held then
@@ -1171,15 +1190,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_36
+          local compose_37
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_36
+          local message = compose_37
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           if g.flags ~= '-' then
             do -- count_turn(group, r, entry)
@@ -1266,7 +1285,12 @@ do -- advance({}, line, group, g, out)
     end
   end
 end
-if freed then
+local needs_sweep_31
+do -- needs_sweep()
+  needs_sweep_31 = soon
+end
+local sweeps = needs_sweep_31
+if freed or sweeps then
   do -- ring(wake)
     redis_call('LPUSH', wake, K_us_text)
     redis_call('LTRIM', wake, 0, 0)

@@ -6,7 +6,7 @@
 -- KEYS[10] audit    (list)  the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] line     (list)  of the group
--- KEYS[13] wake     (list)  wakes one sweeping worker: a tenant's next head may go out
+-- KEYS[13] wake     (list)  wakes one sweeping worker: a tenant or another group may go on
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)  for the audit
 -- ARGV[4] call      (number) of this action, from 1
@@ -371,7 +371,7 @@ local freed = nil -- tenant with a row whose ticket this call has seen begin, or
 local function withdraw(id, group, g)
   local of, name, at, left = group, id, g, false
   if has_flag(g, 'k') then
-    local is_left_behind_44
+    local is_left_behind_45
     do -- is_left_behind(id)
       local stands_for_28, stands_for_29
       do -- stands_for(id)
@@ -383,9 +383,9 @@ local function withdraw(id, group, g)
       end
       local _, name = stands_for_28, stands_for_29
       local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-      is_left_behind_44 = name and not said or said == '!'
+      is_left_behind_45 = name and not said or said == '!'
     end
-    left = is_left_behind_44
+    left = is_left_behind_45
     local stands_for_32, stands_for_33
     do -- stands_for(id)
       local of, name
@@ -440,16 +440,16 @@ local function withdraw(id, group, g)
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others_of_42
+      local others_of_43
       do -- others_of(field, id)
         local others = ''
         local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_42 = others
+        others_of_43 = others
       end
-      local others = others_of_42
+      local others = others_of_43
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -503,7 +503,7 @@ local function withdraw(id, group, g)
   end
   if has_flag(g, 'k') then
     do -- leave_places(name, id)
-      local by = id
+      local by, ran = id, nil
       local number = 0
       for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
         number = number + 1
@@ -516,6 +516,16 @@ local function withdraw(id, group, g)
           do -- add_to(g, 'empty', not r and id ~= by and known or 0)
             local what, number = 'empty', not r and id ~= by and known or 0
             g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+          end
+        end
+        if r and r.stop == 'l' then
+          redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+        end
+        if ran then
+          do -- drop_mark(g, 'o')
+            local letter = 'o'
+            g.flags = string.gsub(g.flags, letter, '', 1)
+            g.flags = g.flags == '' and '-' or g.flags
           end
         end
         do -- remove_record(g, id)
@@ -772,12 +782,12 @@ if why ~= '' then
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_45, take_head_46
+  local take_head_46, take_head_47
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_40, take_follower_41
+      local take_follower_41, take_follower_42
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -812,20 +822,20 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_40, take_follower_41 = head, entry
+        take_follower_41, take_follower_42 = head, entry
       end
-      head, entry = take_follower_40, take_follower_41
+      head, entry = take_follower_41, take_follower_42
     end
     local others = #g
-    local has_room_35
+    local has_room_36
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_35 = room
+      has_room_36 = room
     end
-    local is_free = has_room_35
+    local is_free = has_room_36
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -848,7 +858,7 @@ do -- advance({}, line, group, g, out)
       entry, corrupt = read_entry_14, read_entry_15
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_43
+        local is_left_behind_44
         do -- is_left_behind(id)
           local stands_for_28, stands_for_29
           do -- stands_for(id)
@@ -860,9 +870,9 @@ do -- advance({}, line, group, g, out)
           end
           local _, name = stands_for_28, stands_for_29
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_43 = name and not said or said == '!'
+          is_left_behind_44 = name and not said or said == '!'
         end
-        left = is_left_behind_43
+        left = is_left_behind_44
       end
       if left then
         do -- remove_left(id)
@@ -877,7 +887,7 @@ do -- advance({}, line, group, g, out)
       elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_36
+          local may_join_37
           do -- may_join(group, g, entry, others)
             local limits_of_24
             do -- limits_of(group, g, entry)
@@ -896,9 +906,9 @@ do -- advance({}, line, group, g, out)
               limits_of_24 = limits
             end
             local limits = limits_of_24
-            may_join_36 = (limits.together or 1) > others
+            may_join_37 = (limits.together or 1) > others
           end
-          fits = may_join_36
+          fits = may_join_37
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -917,7 +927,7 @@ do -- advance({}, line, group, g, out)
         break
       elseif corrupt then
         do -- leave_places(id)
-          local name, by = id, nil
+          local name, by, ran = id, nil, nil
           local number = 0
           for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
             number = number + 1
@@ -930,6 +940,16 @@ do -- advance({}, line, group, g, out)
               do -- add_to(g, 'empty', not r and id ~= by and known or 0)
                 local what, number = 'empty', not r and id ~= by and known or 0
                 g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            if r and r.stop == 'l' then
+              redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+            end
+            if ran then
+              do -- drop_mark(g, 'o')
+                local letter = 'o'
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
               end
             end
             do -- remove_record(g, id)
@@ -1079,15 +1099,15 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_4
       g.drained = depth <= 0
     end
-    take_head_45, take_head_46 = head, entry
+    take_head_46, take_head_47 = head, entry
   end
-  local head, entry = take_head_45, take_head_46
+  local head, entry = take_head_46, take_head_47
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_37
+        local hold_back_38
         do -- hold_back(group, g, r, entry)
           local limits_of_25
           do -- limits_of(group, g, entry)
@@ -1121,50 +1141,7 @@ do -- advance({}, line, group, g, out)
               end
             end
           end
-          if has_flag(g, 'k') then
-            local await_places_34
-            do -- await_places(r, entry)
-              local stands_for_26, stands_for_27
-              do -- stands_for(r.id)
-                local id = r.id
-                local of, name
-                if string.find(id, ';k', 1, true) then
-                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-                end
-                stands_for_26, stands_for_27 = of, name
-              end
-              local of, name = stands_for_26, stands_for_27
-              local free_at
-              if of then
-                free_at = now_ms() + FAR
-                local other = record_of(open_group(of), name)
-                if other and other.state == 'h' and other.stop == 's' then
-                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
-                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
-                    redis_call('ZADD', K_due, score + now_ms(), member)
-                    soon = true
-                  end
-                end
-              else
-                local number = 0
-                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
-                  number = number + 1
-                  local place = r.id .. ';k' .. number
-                  local there = record_of(open_group(each), place)
-                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
-                    free_at = now_ms() + FAR
-                  end
-                end
-              end
-              if free_at then
-                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
-                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-              end
-              await_places_34 = free_at
-            end
-            awaits = await_places_34
-          end
-          if limits.starts and not awaits then
+          if limits.starts then
             local counted_begins_21, counted_begins_22, counted_begins_23
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1210,19 +1187,61 @@ do -- advance({}, line, group, g, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-          if due > now_ms() and not awaits then
+          if due > now_ms() and not string.find(r.id, ';k', 1, true) then -- of a stand-in its task waits
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
             r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+          elseif has_flag(g, 'k') then
+            local await_places_35
+            do -- await_places(r, entry)
+              local stands_for_26, stands_for_27
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_26, stands_for_27 = of, name
+              end
+              local of, name = stands_for_26, stands_for_27
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_35 = free_at
+            end
+            awaits = await_places_35
           end
-          hold_back_37 = free_at or awaits
+          hold_back_38 = free_at or awaits
         end
-        held = hold_back_37
+        held = hold_back_38
         if not held then
-          local take_turn_38
+          local take_turn_39
           do -- take_turn(group, g, r, entry)
             local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
             local waits = false
@@ -1266,9 +1285,9 @@ do -- advance({}, line, group, g, out)
                 end
               end
             end
-            take_turn_38 = waits
+            take_turn_39 = waits
           end
-          held = take_turn_38
+          held = take_turn_39
         end
       end
       if held then
@@ -1352,15 +1371,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_39
+          local compose_40
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_40 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_39
+          local message = compose_40
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           if g.flags ~= '-' then
             do -- count_turn(group, r, entry)
@@ -1447,7 +1466,12 @@ do -- advance({}, line, group, g, out)
     end
   end
 end
-if freed then
+local needs_sweep_34
+do -- needs_sweep()
+  needs_sweep_34 = soon
+end
+local sweeps = needs_sweep_34
+if freed or sweeps then
   do -- ring(wake)
     redis_call('LPUSH', wake, K_us_text)
     redis_call('LTRIM', wake, 0, 0)
@@ -1461,10 +1485,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_47
+local keep_answer_48
 do -- keep_answer({ 1, failed and '' or text, unpack(out) })
   local reply = { 1, failed and '' or text, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_47 = reply
+  keep_answer_48 = reply
 end
-return keep_answer_47
+return keep_answer_48

@@ -34,7 +34,7 @@ def pause(world: World) -> Call:
 def resume(world: World) -> Call:
     _before(world, pause(world))
     keys = world.keys
-    return _run(world, "resume", [keys.paused, keys.line(quote("g"))], "g")
+    return _run(world, "resume", [keys.paused, keys.line(quote("g")), keys.wake], "g")
 
 
 def drain(world: World) -> Call:

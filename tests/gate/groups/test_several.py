@@ -123,3 +123,55 @@ def test_verify_names_and_mends_what_is_broken(
         assert world.queued() == ["t"]
     else:
         assert world.queued() == ["b2"], "the group goes on"
+
+
+def skips_a_task_before_it(groups: Groups, world: World) -> None:
+    groups.skip("B", expected="b")
+
+
+def drops_a_task_before_it(groups: Groups, world: World) -> None:
+    groups.drop("B", expected="b")
+
+
+def purges_a_group_before_it(groups: Groups, world: World) -> None:
+    world.park("u", "B", others=["C"])  # behind t in B, and the head of C
+    world.park("c", "C")
+    assert world.waiting("C") == ["c"]
+    groups.purge("B")
+
+
+def revokes_it(groups: Groups, world: World) -> None:
+    world.park("a", "A")
+    groups.revoke("t")
+
+
+def resumes_one_of_its_groups(groups: Groups, world: World) -> None:
+    groups.pause("B")
+    groups.skip("B", expected="b")
+    assert not world.redis.delete(world.keys.wake), "it waits for the end of the pause"
+    groups.resume("B")
+
+
+@pytest.mark.parametrize(
+    ("act", "goes_out"),
+    [
+        (skips_a_task_before_it, "t"),
+        (drops_a_task_before_it, "t"),
+        (purges_a_group_before_it, "c"),
+        (revokes_it, "a"),
+        (resumes_one_of_its_groups, "t"),
+    ],
+)
+def test_an_action_wakes_a_worker_for_the_other_groups(
+    world: World, act: Callable[[Groups, World], None], goes_out: str
+) -> None:
+    """Else they would go on with the next sweep only, up to an interval later."""
+    world.park("b", "B")
+    world.pop()
+    world.park("t", "A", others=["B"])
+    world.redis.delete(world.keys.wake)
+    act(Groups(world.app, world.gate), world)
+    assert world.redis.delete(world.keys.wake), "the bell"
+    for _ in range(2):  # as the worker that it wakes: its first sweep says that more is due now
+        world.sweep(world.lists("q"))
+    assert world.queued()[-1:] == [goes_out]

@@ -118,9 +118,10 @@ class Machine(RuleBasedStateMachine):
     def cancel_rest(self, pick: int, meanwhile: list[str]) -> None:
         """While parts of lines are cut off, other groups with the same tasks are purged."""
         id, ticket, key = self._running(pick)
-        self.world.fail(ticket, key, "cancel_rest")
+        keys = self.keys[id]
+        self.world.fail(ticket, key, "cancel_rest", others=keys[1:])
         self._gone(id)
-        gone = set(self.line[key])
+        gone = {each for every in keys for each in self.line[every]}
         for other in meanwhile:
             self.groups.purge(other)
             gone |= {each for each in self.line[other] if each not in self.runs}

@@ -20,6 +20,7 @@ from celery_groupfifo import metrics
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.gate.observations import Observations, Seen, Sent
 from celery_groupfifo.metrics.command import address, run
 from celery_groupfifo.testing import embedded
 from celery_groupfifo.testing.children import free_port
@@ -65,6 +66,17 @@ def test_an_idle_gate(app: Celery) -> None:
 
     assert found.pop("groupfifo_up") == 1
     assert set(found.values()) == {0}
+
+
+def test_what_was_observed(app: Celery) -> None:
+    gate = gate_of(app)
+    told = Observations(gate.store, gate.keyspace)
+    for id in "ab":  # at the same time
+        told.start(Seen(Sent(told.draw(quote("k"), id), 1, quote("k")), id, id), TASK, False, 0)
+    app.conf.groupfifo_mode = "observe"
+    found = values(app)
+    assert found['groupfifo_observed_runs_total{kind="all"}'] == 2
+    assert found['groupfifo_observed_runs_total{kind="overlaps"}'] == 1
 
 
 def test_groups_by_state(app: Celery) -> None:

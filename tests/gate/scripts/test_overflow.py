@@ -249,19 +249,3 @@ def run_all(calls: list[Callable[[], None]]) -> None:
         thread.join()
     if errors:
         raise errors[0]
-
-
-@pytest.mark.parametrize("overflow", ["raise", "drop_new", "wait"])
-def test_a_repeated_bulk_parks_no_refused_one(world: World, overflow: Overflow) -> None:
-    """One behind it, of another group, has been parked: by its number the refused one seems to be done."""
-    ticket = world.run("a")
-    bound = Bound(1, overflow)
-    world.park("b")
-    entries = [make_entry(world.gate, "c", bound=bound), make_entry(world.gate, "d", "other", bound=bound)]
-    numbers = world.gate.numbers_of(entries)
-    for _ in range(2):
-        refused, parked = world.gate.park_all(entries, numbers)
-        assert parked is True and refused is not True
-    world.finish(ticket)
-    assert world.gate.park_all(entries, numbers) == [True, True]
-    assert "c" in world.waiting()

@@ -9,6 +9,7 @@ import pytest
 from celery_groupfifo import DuplicateTask, GroupDraining, GroupFull, Groups
 from celery_groupfifo.gate.model import Bound, Ticket
 from celery_groupfifo.gate.records import Limits
+from celery_groupfifo.windows import Breaker, Rate
 from tests.support.world import TTL_MS, World, make_entry
 
 
@@ -307,3 +308,111 @@ def test_an_eta_that_is_reserved_holds_all_of_its_groups(world: World) -> None:
     world.tick(5000)
     settled(world)
     assert world.queued() == ["t"]
+
+
+# -- what concerns each of its groups ---------------------------------------
+
+
+def test_its_failure_cancels_the_rest_of_each_group(world: World) -> None:
+    world.park("t", "A", others=["B"])
+    world.park("a", "A")
+    world.park("b", "B")
+    world.park("u", "C", others=["B"])  # the head of C, which goes on without it
+    world.park("c", "C")
+    ticket = begun(world)
+    assert world.fail(ticket, "A", "cancel_rest", others=["B"]).held == 0, "a sweep is to follow at once"
+    cancelled = [id for _ in range(4) for id, _ in world.gate.sweep(world.keys, world.lists("q")).cancelled]
+    assert sorted(cancelled) == ["a", "b", "u"]
+    assert (world.queued(), [world.depth(key) for key in "ABC"]) == (["c"], [0, 0, 1])
+    world.park("b2", "B")
+    world.finish(begun(world, "c"), "C")
+    world.finish(begun(world, "b2"), "B")
+    settled(world)
+    assert world.residue() == {}
+
+
+def test_what_comes_after_its_failure_is_not_cancelled(world: World) -> None:
+    """Timeline: B's line is cut off, a task joins it, and then a sweep cancels what was cut off."""
+    world.park("t", "A", others=["B"])
+    world.park("b", "B")
+    world.fail(begun(world), "A", "cancel_rest", others=["B"])
+    world.park("later", "B")
+    settled(world)
+    world.finish(begun(world, "later"), "B")
+    settled(world)
+    assert world.residue() == {}
+
+
+BREAKER = Breaker(2, 60_000, 1000)
+
+
+def test_its_failure_counts_for_the_breaker_of_each_group(world: World) -> None:
+    world.fail(world.run("b", "B"), "B", "continue", breaker=BREAKER)
+    world.park("t", "A", others=["B"])
+    world.park("b2", "B")
+    assert world.fail(begun(world), "A", "continue", breaker=BREAKER, others=["B"]).blocked, "the second one of B"
+    world.park("a2", "A")
+    settled(world)
+    assert world.queued() == []
+    world.tick(BREAKER.pause)
+    settled(world)
+    assert sorted(world.queued()) == ["a2", "b2"]
+    tickets = {ticket.id: ticket for ticket in (world.begin(world.receive()) for _ in range(2)) if ticket}
+    assert world.fail(tickets["b2"], "B", "continue", breaker=BREAKER).blocked, "the probe of B"
+
+
+def test_its_good_end_closes_the_breaker_of_each_group(world: World) -> None:
+    world.fail(world.run("b", "B"), "B", "continue", breaker=Breaker(1, 60_000, 1000))
+    world.park("t", "A", others=["B"])
+    world.park("b2", "B")
+    world.tick(1000)
+    settled(world)
+    world.finish(begun(world), "A")
+    settled(world)
+    assert not world.fail(begun(world, "b2"), "B", "continue", breaker=BREAKER).blocked, "the first one since"
+
+
+def test_its_starts_count_for_the_rate_of_each_group(world: World) -> None:
+    rate = Limits(Rate(1, 1000)).text()
+    world.park("b", "B", limits=rate)
+    world.park("t", "A", others=["B"])
+    world.park("b2", "B", limits=rate)
+    world.finish(begun(world, "b"), "B")
+    settled(world)
+    ticket = begun(world)
+    world.tick(900)
+    world.finish(ticket, "A")
+    settled(world)
+    assert world.queued() == [], "t has started within the last second"
+    world.tick(101)
+    settled(world)
+    assert world.queued() == ["b2"]
+
+
+def test_an_operators_rate_holds_it_back_in_each_group(world: World, groups: Groups) -> None:
+    groups.limit("B", rate="1/s")
+    world.park("b", "B")
+    world.park("t", "A", others=["B"])
+    world.finish(begun(world, "b"), "B")
+    settled(world)
+    assert world.queued() == []
+    assert groups.verify() == []
+    world.tick(1001)
+    settled(world)
+    world.finish(begun(world), "A")
+    settled(world)
+
+
+def test_what_is_held_back_by_a_rate_in_another_group_can_be_taken_out(world: World, groups: Groups) -> None:
+    groups.limit("B", rate="1/s")
+    world.finish(world.run("b", "B"), "B")
+    world.park("t", "A", others=["B"])
+    settled(world)
+    assert groups.skip("B", expected="t")
+    world.tick(1001)
+    settled(world)
+    groups.limit("B")
+    settled(world)
+    world.tick(1001)
+    settled(world)
+    assert world.residue() == {}

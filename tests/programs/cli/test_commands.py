@@ -90,6 +90,16 @@ def test_a_head_that_blocks_its_group_is_shown_before_it_goes(shop: Shop, run: R
     assert "Revoke 1 task, shop.send[t1] with ('k', 7) of group 'k'?" in run("revoke", "t1", code=1).stderr
 
 
+def test_a_dedup_key_is_named(shop: Shop, run: Run, run_json: RunJson) -> None:
+    for id, options in (("a", {"group_dedup_key": "the one"}), ("b", {"group_dedup_for": 5}), ("c", {})):
+        shop.send("k", id, **options)
+    assert "dedup key:  the one\n" in run("show", "k").stdout
+    assert "shop.send[a] (dedup key 'the one')" in run("explain", "k", "--no-workers").stdout
+    assert "with the dedup key 'the one'; parked" in run("find", "a", "--no-workers").stdout
+    named = [run_json("find", id, "--no-workers")["found"]["dedup_key"] for id in "abc"]
+    assert named == ["the one", None, None], "an id is no dedup key"
+
+
 def test_explain(shop: Shop, run: Run, run_json: RunJson) -> None:
     shop.send("k", "a")
     shop.groups.pause("k", by="anna")

@@ -191,6 +191,7 @@ def test_bad_bodies(client: Any, shop: Shop, said: bytes) -> None:
 ACTIONS = [
     "/api/group/pause/k",
     "/api/group/skip/k",
+    "/api/group/limit/k",
     "/api/group/move/k",
     "/api/groups/pause",
     "/api/groups/redrive",

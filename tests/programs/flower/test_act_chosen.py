@@ -23,6 +23,23 @@ def test_an_unknown_group_is_refused(client: Any, shop: Shop, verb: str) -> None
     assert shop.groups.actions() == [] and shop.groups.list(state="paused") == []
 
 
+def test_limits(client: Any, shop: Shop) -> None:
+    shop.send("k", "a")
+    said = {"rate": "10/s", "concurrency": 4, "expires_in": 3600, "reason": "slow"}
+    assert client.post("/api/group/limit/k", said).json == {
+        "sentence": "Group 'k' is limited to 10/s and 4 at once for 1 h 0 min.",
+        "key": "k",
+    }
+    limit = shop.groups.get("k").limit
+    assert limit is not None and (limit.rate, limit.concurrency, limit.reason) == ("10/s", 4, "slow")
+    for wrong in ({"rate": "fast"}, {"rate": 5}, {"concurrency": "x"}, {"concurrency": 0}, {"expires_in": "soon"}):
+        answer = client.post("/api/group/limit/k", {"rate": "1/s", **wrong})
+        assert answer.status == 400 and f"{next(iter(wrong.values()))!r}" in answer.text
+    assert client.post("/api/group/limit/k", {"rate": "", "concurrency": None}).status == 200
+    assert shop.groups.get("k").limit is None
+    assert [action.what for action in shop.groups.actions()] == ["limit", "limit"]
+
+
 def test_an_empty_group_that_is_paused_is_known(client: Any, shop: Shop) -> None:
     shop.groups.pause("empty")
     assert client.post("/api/group/resume/empty").json["sentence"] == "Group 'empty' goes on."

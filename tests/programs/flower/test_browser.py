@@ -18,6 +18,8 @@ from selenium.webdriver.common.by import By
 
 from celery_groupfifo import Groups
 from celery_groupfifo.flower import http
+from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.gate.observations import Observations, Seen, Sent
 from celery_groupfifo.testing import embedded
 from tests.programs.flower.conftest import HOSTILE
 from tests.programs.flower.process import FlowerProcess
@@ -424,3 +426,54 @@ def test_the_gate_away_is_told_and_comes_back(crew: Crew, browser: Browser, tmp_
         browser.until("The gate is unavailable", "#gf-status")
     finally:
         away.close()
+
+
+def test_a_group_is_limited(crew: Crew, browser: Browser) -> None:
+    groups, key = Groups(crew.app), "shop-limited"
+    crew.send(key, 1, "wait", name="limited")
+    until(lambda: groups.get(key).state == "running")
+    groups.limit(key, rate="7/s")
+    browser.open(f"/group/{key}")
+    browser.until("runs worker.act[", "#gf-about")
+    browser.click("[data-verb=limit]")
+    browser.until(f"Limit group '{key}'?", "#gf-confirm-title")
+    assert browser.script("return document.getElementById('gf-rate').value") == "7/s", "what counts so far"
+    browser.script("document.getElementById('gf-together').value = '4'")
+    browser.keep("limit")
+    browser.narrow()
+    browser.keep("limit-narrow")
+    browser.wide()
+    browser.click("#gf-confirm-yes")
+    browser.until("is limited to 7/s and 4 at once", "#toast-container")
+    limit = groups.get(key).limit
+    assert limit is not None and (limit.rate, limit.concurrency, limit.until) == ("7/s", 4, None)
+    groups.limit(key)
+    crew.tell("limited")
+    crew.wait_for_runs(key, [1])
+    assert browser.complaints() == []
+
+
+def test_what_was_observed(crew: Crew, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Groups(crew.app).gate
+    told, group = Observations(gate.store, gate.keyspace), quote("instance-1:a customer with a long name-4")
+    for id in ("first-of-two", "second-of-two"):  # at the same time
+        told.start(Seen(Sent(told.draw(group, id), 1, group), id, id), "worker.act", False, 0)
+    flower = FlowerProcess(crew.directory, {**crew.conf, "groupfifo_mode": "observe"})
+    monkeypatch.setattr(browser, "port", flower.port)
+    try:
+        flower.ready()
+        browser.open("/groups")
+        browser.until("a customer with a long name", "#gf-t-observed")
+        browser.until("second-o…", "#gf-t-observed")
+        browser.until("In all 2 runs of 1 group, 1 of them broken: 1 overlap, 0 overtaken", "#gf-observed-total")
+        assert browser.script(f"return {WIDER}") == []
+        browser.keep("observed")
+        browser.narrow()
+        browser.until("a customer with a long name", "#gf-t-observed")
+        assert browser.script(f"return {WIDER}") == []
+        browser.keep("observed-narrow")
+        assert browser.complaints() == []
+    finally:
+        browser.wide()
+        flower.close()
+        told.forget()

@@ -17,6 +17,7 @@ from celery_groupfifo.flower.http import in_path
 from celery_groupfifo.flower.index import Index, read_index
 from celery_groupfifo.gate.keys import Quoted
 from celery_groupfifo.gate.model import Failure
+from celery_groupfifo.gate.observations import Observations, Seen, Sent
 from celery_groupfifo.gate.records import ticket_of
 from celery_groupfifo.groups import view
 from celery_groupfifo.groups.reader import Reader
@@ -60,6 +61,21 @@ def test_pages_say_that_groups_are_only_observed(client: Any, shop: Shop) -> Non
     shop.app.__dict__.pop("_groupfifo_settings")
     for path in ("/groups", "/group/k"):
         assert "The mode is observe: tasks run as in plain Celery" in client.get(path).text
+
+
+def test_what_was_observed_is_shown(client: Any, shop: Shop) -> None:
+    assert "gf-t-observed" not in client.get("/groups").text
+    told = Observations(shop.groups.gate.store, shop.groups.gate.keyspace)
+    for id in "ab":  # at the same time
+        told.start(Seen(Sent(told.draw(Quoted("k"), id), 1, Quoted("k")), id, id), "shop.send", False, 0)
+    for path in ("/groups/observed", "/api/groups/observed"):
+        report = client.get(path).json["report"]
+        assert (report["runs"], report["overlaps"], report["broken_groups"]) == (2, 1, 1)
+        (group,) = report["groups"]
+        assert (group["key"], group["last"]["overlaps"]["task_id"]) == ("k", "b")
+    shop.app.conf.groupfifo_mode = "observe"
+    shop.app.__dict__.pop("_groupfifo_settings")
+    assert 'id="gf-t-observed"' in client.get("/groups").text
 
 
 def test_static_files(client: Any) -> None:

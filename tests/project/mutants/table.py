@@ -398,9 +398,16 @@ SCRIPTS = (
     Mutant(
         "a task whose enqueue is repeated after a lost reply runs twice",
         "lua/lib/number.lua",
-        "  local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)\n",
+        "  local repeated = last and (tonumber(last) or -1) >= (tonumber(number) or math.huge)\n",
         "  local repeated = false\n",
         ("tests/gate/scripts/test_lost_replies.py::test_a_task_that_ended_before_the_repetition_does_not_run_again",),
+    ),
+    Mutant(
+        "a bulk that is repeated after a lost reply takes a refused task for parked",
+        "lua/lib/number.lua",
+        "        repeated, told = true, words\n",
+        "        repeated = true\n",
+        ("tests/gate/scripts/test_repeated_bulk.py::test_each_call_gets_the_answer_that_it_had",),
     ),
     Mutant(
         "a begin whose reply was lost is taken for a stale one",
@@ -1815,13 +1822,6 @@ OPTIONS = (
         ("tests/workers/sending/test_hold_until.py::test_every_part_stands_directly_behind_the_run_that_sends_it",),
     ),
     Mutant(
-        "a refused task of a repeated bulk counts as parked, as one behind it was",
-        "gate/parks.py",
-        "        elif entry.bound is not None:\n            last = ",
-        "        elif False:\n            last = ",
-        ("tests/gate/scripts/test_overflow.py::test_a_repeated_bulk_parks_no_refused_one",),
-    ),
-    Mutant(
         "a call that waits for room keeps a producer from all others",
         "sending/after_send.py",
         "postponed.set([] if given is None else None)",
@@ -1883,8 +1883,8 @@ OPTIONS = (
     Mutant(
         "a rate counts releases, not begins",
         "lua/lib/begins.lua",
-        "begins[#begins + 1] = tonumber(r.since)",
-        "begins[#begins + 1] = tonumber(string.sub(r.release, 1, 13))",
+        "    begins[#begins + 1] = tonumber(r.since)\n    keep_begins(group",
+        "    begins[#begins + 1] = tonumber(string.sub(r.release, 1, 13))\n    keep_begins(group",
         ("tests/gate/scripts/test_limits.py::test_what_counts_is_the_begin_not_the_release",),
     ),
     Mutant(
@@ -1907,7 +1907,7 @@ OPTIONS = (
     Mutant(
         "the end of a task with several keys frees its first group only",
         "lua/lib/leave.lua",
-        "  if has_flag(g, 'k') then\n    leave_places(id)\n  end\nend",
+        "  if has_flag(g, 'k') then\n    leave_places(id, nil, true)\n  end\nend",
         "end",
         (
             "tests/gate/scripts/test_several.py::test_it_goes_out_at_once_where_nothing_is_before_it",
@@ -2366,6 +2366,57 @@ BATCHES = (
         "        except Retry:\n            raise\n        except Reject",
         "        except Reject",
         ("tests/unit/test_batch.py::test_what_is_raised_is_the_outcome_of_all_unless_they_go_on",),
+    ),
+    Mutant(
+        "a failure of a task with several keys cancels the rest of its first group only",
+        "lua/lib/rest.lua",
+        "      cut_rest(of, other, KEYS[first], KEYS[first + 1], fence)\n",
+        "",
+        ("tests/gate/scripts/test_several.py::test_its_failure_cancels_the_rest_of_each_group",),
+    ),
+    Mutant(
+        "a breaker counts failures in the first group of a task only",
+        "lua/lib/rest.lua",
+        "    broken = broken or opened\n",
+        "",
+        ("tests/gate/scripts/test_several.py::test_its_failure_counts_for_the_breaker_of_each_group",),
+    ),
+    Mutant(
+        "a rate counts the starts of a task in its first group only",
+        "lua/lib/begins.lua",
+        "    note_elsewhere(r)\n",
+        "",
+        ("tests/gate/scripts/test_several.py::test_its_starts_count_for_the_rate_of_each_group",),
+    ),
+    Mutant(
+        "a good end leaves the breakers of a task's other groups open",
+        "lua/lib/leave.lua",
+        "      drop_mark(g, 'o') -- see lib/breaker.lua\n",
+        "",
+        ("tests/gate/scripts/test_several.py::test_its_good_end_closes_the_breaker_of_each_group",),
+    ),
+    Mutant(
+        "after a skip the other groups of a task wait for a sweep",
+        "lua/skip.lua",
+        "if freed or sweeps then",
+        "if freed then",
+        ("tests/gate/groups/test_several.py::test_an_action_wakes_a_worker_for_the_other_groups",),
+    ),
+    Mutant(
+        "after a resume the other groups of a task wait for a sweep",
+        "lua/resume.lua",
+        "if sweeps then",
+        "if false then",
+        ("tests/gate/groups/test_several.py::test_an_action_wakes_a_worker_for_the_other_groups",),
+    ),
+    Mutant(
+        "a time limit that blocks a group is the failure of the calls behind the first one of a batch, too",
+        "worker/batch.py",
+        "follower.done or blocks(self._member, follower.message.headers, request.task)",
+        "follower.done",
+        (
+            "tests/workers/stops/test_batches.py::test_a_hard_time_limit_that_blocks_the_group_is_that_of_the_first_call",
+        ),
     ),
     Mutant(
         "the calls of a batch run once more, each by itself",

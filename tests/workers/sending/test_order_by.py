@@ -11,7 +11,7 @@ from tests.support.crews.workers import Crew, on
 from tests.support.waiting import until
 
 
-@on("prefork", "threads")
+@on("prefork", "threads", "gevent", "eventlet", "solo")
 def test_late_producers_are_sorted(crew: Crew, key: str) -> None:
     """Each of four producers has a part of the numbers, the highest first; then one more comes too late."""
     window: dict[str, Any] = {"group_reorder_window": 3}

@@ -1,0 +1,31 @@
+-- The line of a group after a final failure of its head, see fail.lua.
+--@include keys clock write record flag entry breaker
+
+-- Cut off the line of a group: a sweep cancels it, see cancel.lua. The caller writes the group.
+local function cut_rest(group, g, line, cut_off, fence)
+  local length = redis.call('LLEN', line)
+  if length > 0 then
+    redis.call('RENAME', line, cut_off)
+    redis.call('ZADD', K.due, K.REST + now_ms(), 'd ' .. group .. ' ' .. fence)
+    add_to(g, 'aside', length - g.empty)
+    g.empty = '0'
+    add_mark(g, 'c')
+  end
+end
+
+-- A task with several keys has failed: its other groups stand in the arguments from a place on, after their number. Of
+-- each of them the line, the list to cut it off, and its failures stand in the keys. Returns whether a breaker opens.
+local function fail_elsewhere(key, arg, policy, fence, most, window)
+  local broken = false
+  for at = 1, tonumber(ARGV[arg] or 0) do
+    local of, first = ARGV[arg + at], key + 3 * at - 3
+    local other = open_group(of)
+    local opened = opens(KEYS[first + 2], other, most, window)
+    broken = broken or opened
+    if policy == 'cancel_rest' then
+      cut_rest(of, other, KEYS[first], KEYS[first + 1], fence)
+    end
+    write_group(of, other)
+  end
+  return broken
+end
