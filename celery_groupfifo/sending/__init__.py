@@ -13,6 +13,6 @@
 - room.py waits for room in a full group, after_send.py once Celery's code is through; retrying.py has the retry policy.
 - observe.py sends in Celery's way where groups are only observed.
 - bulk.py sends many; on_commit.py sends when a database has committed. revoke.py takes out waiting tasks.
-- dropped.py tells of tasks that never start, as others cost them their places; telling.py of many revoked tasks at once,
-  by their kinds (kinds.py).
+- dropped.py tells of tasks that never start, as others cost them their places; telling.py of many revoked tasks at
+  once, by their kinds (kinds.py).
 """
