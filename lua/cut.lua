@@ -15,7 +15,7 @@
 --         and below it its first places; the caller calls again with the other groups; see cutting.py for the code;
 --         heads that had failed, and are gone · to publish
 -- Complexity O(limit · log groups)
---@include keys clock write flag entry advance operate freed bell cut plainly cut_plainly
+--@include keys clock write flag entry advance operate freed bell cut cut_heads plainly cut_plainly
 local audit, wake = KEYS[10], KEYS[11]
 local bound, claim, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 

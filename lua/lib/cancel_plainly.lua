@@ -11,16 +11,16 @@ local function cancel_plainly(line, part, group, g, member, seen, told)
   end
   if done then
     for i = 1, #places do
-      later.entries[#later.entries + 1] = string.sub(places[i], 18)
+      table.insert(later.entries, string.sub(places[i], 18))
     end
-    later.parts[#later.parts + 1] = part
-    later.undue[#later.undue + 1] = member
+    table.insert(later.parts, part)
+    table.insert(later.undue, member)
     add_to(g, 'aside', -#places)
     drop_mark(g, 'c')
     if g[1] or g.aside ~= '0' then
       write_later(group, g)
     else
-      later.ends[#later.ends + 1] = group
+      table.insert(later.ends, group)
     end
   end
   return done

@@ -18,8 +18,8 @@ local function cut_plainly(line, part, group, g, member, bound, limit, due_at)
   if places then
     g.aside, g.empty = digits(#places - g.empty), '0'
     if head then
-      later.tickets[#later.tickets + 1] = r.queue .. ' ' .. r.release .. ' ' .. group
-      later.undue[#later.undue + 1] = 'r ' .. group .. ' ' .. r.id
+      table.insert(later.tickets, r.queue .. ' ' .. r.release .. ' ' .. group)
+      table.insert(later.undue, 'r ' .. group .. ' ' .. r.id)
       table.insert(places, 1, head.us .. ' ' .. r.id)
       redis.call('LPUSH', part, places[1])
       g[1] = nil
@@ -27,8 +27,8 @@ local function cut_plainly(line, part, group, g, member, bound, limit, due_at)
     end
     if #places > 0 then
       add_mark(g, 'c')
-      later.due[#later.due + 1] = due_at
-      later.due[#later.due + 1] = member
+      table.insert(later.due, due_at)
+      table.insert(later.due, member)
       write_later(group, g)
     end
   end

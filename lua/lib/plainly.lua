@@ -11,14 +11,14 @@ local function read_states(first, step)
   end
   local found = #names > 0 and redis.call('HMGET', K.groups, unpack(names)) or {}
   for at, name in ipairs(names) do
-    texts[name] = found[at] or ''
+    rawset(texts, name, found[at] or '')
   end
 end
 
 local function write_later(group, g)
   local text = state_text(g)
-  later.states[#later.states + 1] = group
-  later.states[#later.states + 1] = text
+  table.insert(later.states, group)
+  table.insert(later.states, text)
 end
 
 local function each_later(command, key, list)

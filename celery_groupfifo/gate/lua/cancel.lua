@@ -332,7 +332,7 @@ do -- read_states(4, 4)
   end
   local found = #names > 0 and redis_call('HMGET', K_groups, unpack(names)) or {}
   for at, name in ipairs(names) do
-    texts[name] = found[at] or ''
+    rawset(texts, name, found[at] or '')
   end
 end
 for at = 4, #ARGV, 4 do
@@ -349,10 +349,10 @@ for at = 4, #ARGV, 4 do
     end
     if done then
       for i = 1, #places do
-        later.entries[#later.entries + 1] = string.sub(places[i], 18)
+        table.insert(later.entries, string.sub(places[i], 18))
       end
-      later.parts[#later.parts + 1] = part
-      later.undue[#later.undue + 1] = member
+      table.insert(later.parts, part)
+      table.insert(later.undue, member)
       do -- add_to(g, 'aside', -#places)
         local what, number = 'aside', -#places
         g[what] = string.format('%.0f', math.max(g[what] + number, 0))
@@ -375,11 +375,11 @@ for at = 4, #ARGV, 4 do
             state_text_6 = text
           end
           local text = state_text_6
-          later.states[#later.states + 1] = group
-          later.states[#later.states + 1] = text
+          table.insert(later.states, group)
+          table.insert(later.states, text)
         end
       else
-        later.ends[#later.ends + 1] = group
+        table.insert(later.ends, group)
       end
     end
     cancel_plainly_50 = done

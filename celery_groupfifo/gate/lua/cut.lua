@@ -347,7 +347,7 @@ if bound > 0 then
     end
     local found = #names > 0 and redis_call('HMGET', K_groups, unpack(names)) or {}
     for at, name in ipairs(names) do
-      texts[name] = found[at] or ''
+      rawset(texts, name, found[at] or '')
     end
   end
 end
@@ -374,8 +374,8 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
       if places then
         g.aside, g.empty = digits(#places - g.empty), '0'
         if head then
-          later.tickets[#later.tickets + 1] = r.queue .. ' ' .. r.release .. ' ' .. group
-          later.undue[#later.undue + 1] = 'r ' .. group .. ' ' .. r.id
+          table.insert(later.tickets, r.queue .. ' ' .. r.release .. ' ' .. group)
+          table.insert(later.undue, 'r ' .. group .. ' ' .. r.id)
           table.insert(places, 1, head.us .. ' ' .. r.id)
           redis_call('LPUSH', part, places[1])
           g[1] = nil
@@ -389,8 +389,8 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
             local letter = 'c'
             g.flags = (g.flags == '-' and '' or g.flags) .. letter
           end
-          later.due[#later.due + 1] = due_at
-          later.due[#later.due + 1] = member
+          table.insert(later.due, due_at)
+          table.insert(later.due, member)
           do -- write_later(group, g)
             local state_text_6
             do -- state_text(g)
@@ -403,8 +403,8 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
               state_text_6 = text
             end
             local text = state_text_6
-            later.states[#later.states + 1] = group
-            later.states[#later.states + 1] = text
+            table.insert(later.states, group)
+            table.insert(later.states, text)
           end
         end
       end

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from celery_groupfifo.gate import batches, gate, insert, observations, parks, recovery, scripts
+from celery_groupfifo.gate import batches, cutting, gate, insert, observations, parks, recovery, scripts
 from celery_groupfifo.gate.keys import BASE
 from lua import build
 from tests.gate.scripted import CASES, Case, Made, recorded
@@ -80,19 +80,24 @@ def used(name: str, kind: str) -> Said:
     for first_key, _ in re.findall(r"local line, arg = KEYS\[(\d+) \+ done\], (\d+) \+ named", body):
         open_from.add(first_key if kind == "KEYS" else "..")
     open_from |= {str(int(before) + 1) for before in re.findall(rf"{kind}\[(\d+) \+ at\]", body)}
+<<<<<<< HEAD
     open_from |= {".." for _ in re.findall(rf"{kind}\[\d+ \+ many\]|= fail_elsewhere\(", body)}
+=======
+    open_from |= {".." for _ in re.findall(rf"{kind}\[\d+ \+ many\]", body)}
+    open_from |= set(re.findall(rf"= {kind}\[(\d+) \+ (?:\d \* done|\(at)", body))
+>>>>>>> million
     if kind == "KEYS":
         open_from |= set(re.findall(r"begin_next\((\d+),", body)) | set(re.findall(r"for i = (\d+), #KEYS", body))
         if "KEYS[i]" in body:
             open_from |= set(re.findall(r"for i = (\d+), \d+ \+ count", body))
     else:
-        open_from |= set(re.findall(r"for i = (\d+), #ARGV", body))
+        open_from |= set(re.findall(r"for (?:i|at) = (\d+), #ARGV", body))
         open_from |= {".." for _ in re.findall(r"for i = \d+ \+ count, #ARGV|ARGV\[after\]", body)}
     return Said(frozenset(single), frozenset(open_from))
 
 
 def test_every_operation_of_the_gate_has_a_case_here() -> None:
-    source = "".join(map(inspect.getsource, (gate, batches, insert, recovery, observations)))
+    source = "".join(map(inspect.getsource, (gate, batches, cutting, insert, recovery, observations)))
     called = re.findall(r"(?:store\.run|run_all|_run_until_answered)\(\s*\"(\w+)\"", source)
     called += re.findall(r"accept\(self\.store, [\w.]+, \"(\w+)\"", source)
     called += re.findall(r"\"(park\w*)\"", inspect.getsource(parks.script_of))
@@ -166,7 +171,7 @@ def test_the_server_compiles_it(world: World, name: str) -> None:
 def named_keys(name: str) -> set[str]:
     """Names that a script gives to keys that it was handed."""
     found: set[str] = set()
-    for names, values in re.findall(r"^local ([\w, ]+) = (KEYS\[.*)$", "\n".join(code(text(name))), re.M):
+    for names, values in re.findall(r"^ *local ([\w, ]+) = (KEYS\[.*)$", "\n".join(code(text(name))), re.M):
         for one, value in zip(names.split(", "), values.split(", "), strict=False):
             found |= {one} if value.startswith("KEYS[") else set()
     return found

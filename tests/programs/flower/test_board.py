@@ -88,7 +88,7 @@ def test_a_page_that_is_asked_for_without_pause_comes_later(board: Any, monkeypa
 
 def test_the_work_of_an_answer_counts(board: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     spent: list[float] = []
-    monkeypatch.setattr(board._pace, "spent", spent.append)
+    monkeypatch.setattr(board._pace, "spent", lambda seconds, charged: spent.append(seconds))
     asyncio.run(board.call(lambda: sum(range(100_000))))
     assert len(spent) == 1 and spent[0] > 0
 
