@@ -79,7 +79,7 @@ class Machine(RuleBasedStateMachine):
         self.revoked: set[str] = set()
         self.fences: list[int] = []
         self.used: set[str] = set()
-        self.number = self.looks = 0
+        self.number = self.looks = self.latest = 0
         self.parts: dict[int, int] = {}
         self.pass_time(1)
 
@@ -87,6 +87,11 @@ class Machine(RuleBasedStateMachine):
         type(self).steps += 1
         self.world.tick(ms)
         self.model.now = self.world.now
+        self.latest = max(self.latest, self.world.now)
+
+    def catch_up(self) -> None:
+        """Let the clock be past all that was parked before it was set back."""
+        self.pass_time(max(self.latest - self.world.now, 0) + 1)
 
     @contextmanager
     def replaying(self, replayed: bool) -> Iterator[None]:
@@ -176,7 +181,7 @@ class Machine(RuleBasedStateMachine):
     def verify_finds_nothing(self) -> None:
         """It reads all, so only now and then."""
         self.looks += 1
-        if self.looks % int(__import__("os").environ.get("EVERY", "16")) == 0:
+        if self.looks % 16 == 0 and self.world.now >= self.latest:
             self.verify()
 
     def verify(self) -> None:
@@ -190,7 +195,7 @@ class Machine(RuleBasedStateMachine):
             gone = self.revoked | {id for cut in self.model.cut.values() for id in cut.ids}
             due = [id for id in line if id in starts or id not in gone]
             starts = [id for id in starts if id not in self.moved]
-            assert starts == due[: len(starts)]
+            assert starts == due[: len(starts)], f"{group}: {starts} started, and not {due}"
 
     @invariant()
     def nothing_is_lost(self) -> None:
@@ -226,6 +231,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Without further faults everything drains, and nothing is left."""
         self.the_server_agrees_with_the_model()  # else the step before has failed, and is the one to look at
+        self.catch_up()
         self.verify()
         self.to_the_end()
         assert not self.model.entries, "something never started"

@@ -79,7 +79,7 @@ class Operators(Machine):
     @with_option("operators")
     @rule(key=KEY)
     def purge(self, key: str) -> None:
-        self.pass_time(1)
+        self.catch_up()
         before = set(self.model.entries)
         gone = self.model.purge(key)
         later = sorted(((when, id) for id, when in self.model.later.items() if self.key(id) == key))
@@ -94,7 +94,7 @@ class Operators(Machine):
         several = any(name in self.model.others or name in self.model.stands for name in self.model.line.get(old, ()))
         if old == new or several:
             return
-        self.pass_time(1)
+        self.catch_up()
         moved = list(self.model.line.get(old, ()))
         expected = self.model.move(old, new)
         try:

@@ -118,7 +118,8 @@ class Producers(Steps):
             joined = self.joined.setdefault(group, [])
             if id in joined:  # it was revoked there
                 joined.remove(id)
-            joined.insert(joined.index(line[at + 1]) if line[at + 1 :] else len(joined), id)
+            behind = [each for each in line[at + 1 :] if each not in self.begun]  # others have come back
+            joined.insert(joined.index(behind[0]) if behind else len(joined), id)
         self.followed[fence] = id
         return True
 

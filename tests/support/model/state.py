@@ -99,6 +99,7 @@ class State:
         failures: Times of the last final failures of each group.
         probing: Groups whose breaker has opened since their last good end.
         joined: Ids of each group in the order they joined.
+        begun: Entries that have run.
         claims: Identity of an entry, and how long it counts after the end of its last run.
         kept: By group and identity: an entry that has ended, and until when its identity counts.
         identity_forgets: By group and identity: when a sweep looks at it.
@@ -147,6 +148,7 @@ class State:
     failures: dict[str, list[int]] = field(default_factory=dict)
     probing: set[str] = field(default_factory=set)
     joined: dict[str, list[str]] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
     claims: dict[str, tuple[str, int]] = field(default_factory=dict)
     kept: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     identity_forgets: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -287,6 +287,7 @@ class Steps(State):
     def _start(self, run: Flight, owner: str, lane: str, noted: bool = True) -> None:
         if run.state == "released":
             self._leave_turn(run)
+        self.begun.add(run.id)
         run.state, run.fence, run.owner, run.lane, run.since = "running", self._draw(), owner, lane, self.now
         self.runs.setdefault(owner, {})[lane] = run.id
         if noted and not run.lost:

@@ -52,6 +52,7 @@ class Workers(Steps):
             name = self._first(group)
             found.append(Flight(name, self.entries[name][1]))
             mine.append(found[-1])
+        self.begun.update(each.id for each in found)
         for each in found:
             each.state, each.stop, each.owner, each.since = "running", "f", run.owner, self.now
             each.fence, each.release = fence, run.release
