@@ -1976,7 +1976,7 @@ if take == 'lists' then
           taken, message, of = id, text, group
           break
         end
-        dropped = dropped + 1
+        dropped, g = dropped + 1, nil
       end
     end
     begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51 = taken, message, begun, of, g

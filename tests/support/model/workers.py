@@ -228,6 +228,8 @@ class Workers(Steps):
         """A worker gives a run back."""
         run = self.holding(id, fence)
         if run is not None:
+            if lost:
+                self._count(run)
             run.lost += lost
             self._leave(run, lost)
             self._resume(run, lists, not replayed)
