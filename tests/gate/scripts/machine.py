@@ -79,6 +79,7 @@ class Machine(RuleBasedStateMachine):
         self.revoked: set[str] = set()
         self.fences: list[int] = []
         self.used: set[str] = set()
+        self.several: set[str] = set()
         self.number = self.looks = self.latest = 0
         self.parts: dict[int, int] = {}
         self.pass_time(1)
@@ -145,7 +146,7 @@ class Machine(RuleBasedStateMachine):
         )
 
     @staticmethod
-    def words(said: Said) -> dict[str, str]:
+    def words(said: Said) -> dict[str, Any]:
         """As `make_entry` takes it."""
         rate = said.rate and Rate(*said.rate)
         fair = f"f{said.tenant[0]}/{said.tenant[1]}" if said.tenant else ""
@@ -187,6 +188,7 @@ class Machine(RuleBasedStateMachine):
     def verify(self) -> None:
         breaches = [breach for breach in self.groups.verify() if breach.name != "left"]
         assert not breaches, breaches
+        assert len(self.world.dead()) == self.groups.stats().dead_letters  # one whole chain
 
     @invariant()
     def first_starts_follow_the_line(self) -> None:
@@ -243,5 +245,3 @@ class Machine(RuleBasedStateMachine):
     def to_the_end(self) -> None:
         """Run what is left."""
         raise NotImplementedError
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from celery_groupfifo import GroupDraining, HeadChanged, UnknownGroup, WrongState
+from celery_groupfifo import GroupDraining, GroupFifoError, HeadChanged, UnknownGroup, WrongState
 from celery_groupfifo.gate.keys import task_of
 from celery_groupfifo.windows import Rate
 from tests.gate.scripts.machine import GROUPS, PICK, Machine, with_option
@@ -116,3 +116,37 @@ class Operators(Machine):
         more = {} if rate is None else {"rate": str(rate)}
         done = self.groups.limit(key, concurrency=together, expires_in=lasts / 1000 if lasts else None, **more)
         assert done == self.model.limit(key, rate, together, lasts)
+
+    @with_option("operators")
+    @precondition(lambda self: self.letters())
+    @rule(pick=PICK, to_head=st.booleans())
+    def redrive(self, pick: int, to_head: bool) -> None:
+        id = self.letters()[pick % len(self.letters())]
+        self.pass_time(1)
+        answer: bool | None = True
+        expected = self.model.redrive(id, to_head)
+        try:
+            assert self.groups.redrive(id, to="head" if to_head else "tail") == self.model.gone[id][0]
+        except GroupDraining:
+            answer = None
+        except GroupFifoError:
+            answer = False
+        assert answer == expected
+        self.moved |= {id} if expected else set()
+
+    @with_option("operators")
+    @precondition(lambda self: self.letters())
+    @rule(pick=PICK)
+    def discard(self, pick: int) -> None:
+        letters = self.groups.dead_letters()
+        letter = letters[pick % len(letters)]
+        assert self.groups.discard(refs=[letter.ref]) == 1
+        left = [each.ref for each in letters if each != letter]
+        assert [each.ref for each in self.groups.dead_letters()] == left
+
+    def letters(self) -> list[str]:
+        """The ids of dead letters, but of tasks with several keys."""
+        if "operators" not in self.options or not self.world.redis.exists(self.world.keys.dead):
+            return []
+        ids = [letter.id for letter in self.groups.dead_letters()]
+        return [id for id in ids if id in self.model.gone and id not in self.several]

@@ -52,9 +52,10 @@ class Producers(Machine):
     def park_several(self, groups: tuple[str, ...], queue: str, most: int | None, replayed: bool) -> None:
         id, bound = self.new_id(groups[0]), None if most is None else Bound(most, "raise")
         entry = make_entry(self.world.gate, id, groups[0], queue, others=groups[1:], bound=bound)
+        self.several.add(id)
         became, _ = self._send(entry, replayed)
         expected = self.model.park_several(id, groups, queue, most, replayed)
-        assert became == {True: "parked", None: "draining"}.get(expected, expected)
+        assert became == ("draining" if expected is None else "parked" if expected is True else expected or "duplicate")
 
     @needs_hand("part")
     @rule(who=WHO, pick=PICK, again=st.booleans(), queue=QUEUE, delay=DELAY, replayed=REPLAYED, said=SAID)
@@ -203,7 +204,7 @@ class Producers(Machine):
             return
         with self.replaying(False):
             assert self.world.park(id, id[0], queue, delay=delay)
-        self.revoked = {name for name in self.revoked if task_of(name) != id}
+        self.revoked.remove(id)
         assert self.model.park(id, id[0], queue, delay)
 
     @precondition(lambda self: self.number)

@@ -7,7 +7,7 @@ from tests.support.model.state import Rate
 
 
 class Operators(Recovery):
-    """The verbs of `Groups`, but for those of dead letters."""
+    """The verbs of `Groups`."""
 
     def pause(self, group: str) -> bool:
         """Returns whether it was not paused."""
@@ -108,6 +108,22 @@ class Operators(Recovery):
         self._advance(old, ())
         self._advance(new, ())
         return len(moved)
+
+    def redrive(self, id: str, to_head: bool) -> bool | None:
+        """A dead letter is an entry again. Returns False when there is one of this id; None: its group drains."""
+        group, queue, said, eta = self.gone[id]
+        if id in self.entries:
+            return False
+        if group in self.draining:
+            return None
+        self.entries[id], self.said[id] = (group, queue), said
+        self.accepted += 1
+        if eta is not None:
+            self.etas[id] = eta
+        for places in (self.line.setdefault(group, []), self.places.setdefault(group, [])):
+            places.insert(0 if to_head else len(places), id)
+        self._advance(group, ())
+        return True
 
     def limit(self, group: str, rate: Rate | None, together: int | None, lasts: int = 0) -> bool:
         """Set limits, or take them away. Returns whether there were any to take away."""

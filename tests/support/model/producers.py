@@ -68,9 +68,9 @@ class Producers(Steps):
     def park_several(
         self, id: str, groups: Sequence[str], queue: str, most: int | None = None, replayed: bool = False
     ) -> bool | str | None:
-        """Park a task with several keys. Returns False for a duplicate, None when a group drains, "full" for a full one.
+        """Park a task with several keys. Returns False for a duplicate.
 
-        Of several such groups the first one counts.
+        None: a group drains; "full": one is full. Of several such groups the first one counts.
         """
         if id in self.entries:
             return False

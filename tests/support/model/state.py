@@ -123,6 +123,7 @@ class State:
         stands: Of a stand-in: the entry of its task.
         shared: Groups that have had such tasks.
         paused, draining: Groups.
+        gone: Of an entry that has ended: group, queue, what its call said, and its ETA.
         freed: The row that the step has made room in.
     """
 
@@ -173,6 +174,7 @@ class State:
     shared: set[str] = field(default_factory=set)
     paused: set[str] = field(default_factory=set)
     draining: set[str] = field(default_factory=set)
+    gone: dict[str, tuple[str, str, Said, int | None]] = field(default_factory=dict)
     freed: str | None = None
     accepted: int = 0
     ended: int = 0

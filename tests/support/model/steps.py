@@ -86,6 +86,7 @@ class Steps(State):
     def _end(self, id: str, ran: bool = False) -> str:
         """An entry leaves. An identity counts for its time when a run of its last entry was the end."""
         self.ended += 1
+        self.gone[id] = (*self.entries[id], self.said[id], self.etas.get(id))
         group = self.entries.pop(id)[0]
         identity, after = self.claims.pop(id, ("", 0))
         if identity and ran and after and not self.holders(group, identity):
@@ -94,7 +95,7 @@ class Steps(State):
         if id not in self.stands:
             self.others.pop(id, None)
         for known in (self.said, self.etas, self.orders, self.stands):
-            known.pop(id, None)  # type: ignore[attr-defined]
+            known.pop(id, None)
         return group
 
     # -- several keys --------------------------------------------------------
@@ -223,9 +224,7 @@ class Steps(State):
         if self.freed is not None:
             self.looks[self.freed] = self.now
 
-    def _next_turns(
-        self, of: str, lists: Collection[str], again: bool = False, delivered: bool = True
-    ) -> None:
+    def _next_turns(self, of: str, lists: Collection[str], again: bool = False, delivered: bool = True) -> None:
         """Let heads of a tenant go out, the first ones in its row, while its weight allows it."""
         row = sorted(self.row.get(of, ()))
         for each in row:

@@ -233,6 +233,6 @@ class Workers(Steps):
             run.lost += lost
             self._leave(run, lost)
             self._resume(run, lists, not replayed)
-        if (run is None or replayed) and (run := self.run_of(id)):  # it looks like a call that is repeated
-            if run.state == "released" and run.queue not in lists:
-                self._deliver(run, ())
+        now = self.run_of(id) if run is None or replayed else None  # it looks like a call that is repeated
+        if now and now.state == "released" and now.queue not in lists:
+            self._deliver(now, ())
