@@ -406,7 +406,7 @@ SCRIPTS = (
         "a group that is blocked goes on with its next one",
         "lua/lib/operate.lua",
         "  set_flag(group, g, 'b', stamped(flag))\n",
-        "  remove_record(g, r.id)\n  set_flag(group, g, 'b', stamped(flag))\n",
+        "  table.remove(g)\n  set_flag(group, g, 'b', stamped(flag))\n",
         ("tests/gate/groups/test_block.py::test_retry_runs_the_same_task_again_under_a_new_fence",),
     ),
     Mutant(
@@ -433,7 +433,7 @@ SCRIPTS = (
     Mutant(
         "a ticket that may not start stops the queue behind it",
         "lua/lib/take.lua",
-        "      dropped = dropped + 1\n",
+        "      dropped, g = dropped + 1, nil\n",
         "      redis.call('RPUSH', KEYS[key + at], text)\n      break\n",
         ("tests/gate/scripts/test_finish.py::test_stale_tickets_on_the_way_are_dropped",),
     ),
