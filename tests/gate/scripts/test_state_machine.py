@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -18,15 +20,21 @@ from tests.support.world import World
 
 
 class GateMachine(Producers, Workers, Operators):
-    """All of it."""
+    """All of it.
+
+    Attributes:
+        every: Options that each example has.
+    """
+
+    every: ClassVar[tuple[str, ...]] = ()
 
     @initialize(
-        options=st.sets(st.sampled_from(OPTIONS), min_size=2, max_size=6),
+        options=st.sets(st.sampled_from(OPTIONS), min_size=1, max_size=6),
         groups=st.lists(GROUP, min_size=2, max_size=5),
         begun=st.integers(0, 2),
     )
     def something_runs_already(self, options: set[str], groups: list[str], begun: int) -> None:
-        self.options = options
+        self.options = options.union(self.every)
         for group in groups:
             self.park(group, "q1", 0, False)
         for _ in range(min(begun, len(set(groups)))):
@@ -67,18 +75,19 @@ class GateMachine(Producers, Workers, Operators):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("every", [(), ("several",), ("tenant", "together"), ("operators",)], ids="-".join)
 def test_the_scripts_do_what_the_model_says(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], every: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(operate, "tell_revoked", lambda *_: None)  # these messages are no tasks'
     monkeypatch.setattr(verify, "PAUSE", 0)
     world.gate.fences = None
     GateMachine.world, GateMachine.groups = world, Groups(world.app, world.gate)
-    GateMachine.steps = 0
+    GateMachine.steps, GateMachine.every = 0, every
     run_state_machine_as_test(
         GateMachine,
         settings=settings(
-            max_examples=250,
+            max_examples=40,
             stateful_step_count=50,
             deadline=None,
             derandomize=True,
