@@ -245,38 +245,10 @@ SCRIPTS = (
         ("tests/gate/scripts/test_fair.py::test_a_head_that_an_operator_lets_go_against_its_rate_leaves_the_row",),
     ),
     Mutant(
-        "a paused head stays in its tenant's row",
-        "lua/pause.lua",
-        "(r.state == 'w' or r.stop == 't')",
-        "r.state == 'w'",
-        ("tests/gate/scripts/test_state_machine.py::test_the_scripts_do_what_the_model_says",),
-    ),
-    Mutant(
-        "tickets of a tenant are lost with the answer to an advance",
-        "lua/lib/turns_due.lua",
-        "        ask_again(lists, r, out)\n",
-        "",
-        ("tests/gate/scripts/test_state_machine.py::test_the_scripts_do_what_the_model_says",),
-    ),
-    Mutant(
         "a place of several that is cut off its line counts as an empty one",
         "lua/lib/leave.lua",
         "    if r or id == by or not has_flag(g, 'c') then\n",
         "    if true then\n",
-        ("tests/gate/scripts/test_state_machine.py::test_the_scripts_do_what_the_model_says",),
-    ),
-    Mutant(
-        "a task that is taken out through another place leaves no place where its line is cut off",
-        "lua/lib/withdraw.lua",
-        "  local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off\n",
-        "  local stays = false\n",
-        ("tests/gate/scripts/test_state_machine.py::test_the_scripts_do_what_the_model_says",),
-    ),
-    Mutant(
-        "one that is on its way again beside others is no start of its group",
-        "lua/lib/limits.lua",
-        "other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f'",
-        "other.id ~= r.id and other.state == 'r' and other.stop ~= 'f'",
         ("tests/gate/scripts/test_state_machine.py::test_the_scripts_do_what_the_model_says",),
     ),
     Mutant(
