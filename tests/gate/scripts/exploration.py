@@ -2,25 +2,22 @@
 
 Each script is one atomic step, so the interleavings of calls are all the interleavings there are. A node is the
 database (as DUMPs) and what the workers know. From each node every possible move is made, and nodes that differ
-in nothing that matters (the exact time, the exact numbers, which worker, which group) are looked at once. The model
-makes every move, too, and must come to the same.
+in nothing that matters (the exact time, the exact numbers, which worker, which group) are looked at once.
 """
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery_groupfifo import GroupFull, Groups
-from celery_groupfifo.gate.keys import CLAIM_MS, quote, task_of
+from celery_groupfifo.gate.keys import quote, task_of
 from celery_groupfifo.gate.model import Bound, Finish, Ticket
 from celery_groupfifo.gate.records import StoredGroup
 from celery_groupfifo.gate.recovery import GRACE_MS
-from tests.support.model import GateModel
 from tests.support.stored import all_stored, stored
-from tests.support.world import START_MS, TTL_MS, World, lane_of, make_entry, ticket_of
+from tests.support.world import START_MS, TTL_MS, World, make_entry, ticket_of
 
 GROUPS, WORKERS = ("A", "B"), ("w1", "w2")
 #: The body of a continuation, that of one at the tail, and how long one waits that is not due at once.
@@ -58,7 +55,6 @@ class Hand:
     Attributes:
         begin: Name of the begin that was asked for.
         call: The finish that was asked for, and `lost`: what the answer would have been.
-        ended: True when that has ended the run.
     """
 
     state: str
@@ -66,7 +62,6 @@ class Hand:
     begin: str = field(default="", compare=False)
     call: Finish | None = field(default=None, compare=False)
     lost: bytes | None = None
-    ended: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,6 @@ class Node:
         owed: Entries whose run has ended with a continuation, and that were not begun since.
         given: Entries of tasks that go on under the id of another one, and were not begun yet.
         faults: How many may still happen.
-        model: The model, packed.
     """
 
     dumps: dict[str, bytes]
@@ -93,7 +87,6 @@ class Node:
     owed: frozenset[str]
     given: frozenset[str]
     faults: int
-    model: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -145,11 +138,9 @@ class Explorer:
         world.gate.fences = None
         world.now = START_MS
         world.tick(0)
-        self.model = GateModel(START_MS, TTL_MS, GRACE_MS, CLAIM_MS)
         for group in GROUPS:
             for n in range(1, parked + 1):
                 assert world.park(f"{group}{n}", group)
-                self.model.park(f"{group}{n}", group, "q")
         self.root = self._node((None,) * len(WORKERS), (parked,) * len(GROUPS), (), frozenset(), frozenset(), faults)
         self.edges: dict[Any, set[Any]] = {}
         self.drained: set[Any] = set()
@@ -218,28 +209,7 @@ class Explorer:
             tuple(group for group, state in zip(GROUPS, states, strict=True) if "b" in state.flags),
         )
         self._there = dumps  # what is in the database: a move changes few keys, and few need to be put back
-        self._compare(view)
-        return Node(
-            dumps, view, self.world.now, hands, parked, starts, owed, given, faults, pickle.dumps(self.model, -1)
-        )
-
-    def _compare(self, view: View) -> None:
-        """The model has made the same moves."""
-        model = self.model
-        flight = {run.id: (run.state, run.release, run.owner, str(run.lost), str(run.fence)) for run in model.every()}
-        assert view.flight == flight
-        assert view.entries == set(model.entries) and view.later == set(model.later)
-        assert view.line == tuple(tuple(model.line.get(group, ())) for group in GROUPS)
-        assert [(ticket.entry, ticket.release) for ticket in view.queue][::-1] == model.lists.get("q", [])
-        assert view.blocked == tuple(group for group in GROUPS if model.blocked(group))
-
-    def _tick(self, ms: int) -> None:
-        self.world.tick(ms)
-        self.model.now = self.world.now
-
-    def _sweep(self) -> None:
-        self.world.sweep(self.world.lists("q"))
-        self.model.sweep(("q",))
+        return Node(dumps, view, self.world.now, hands, parked, starts, owed, given, faults)
 
     def _restore(self, node: Node) -> None:
         pipe = self.world.redis.pipeline(transaction=False)
@@ -251,8 +221,7 @@ class Explorer:
                 pipe.restore(name, 0, node.dumps[name])
         pipe.execute()
         self.world.now = node.now
-        self.model = pickle.loads(node.model)
-        self._tick(0)
+        self.world.tick(0)
 
     def _key(self, node: Node) -> Any:
         """The same for nodes that differ only in names, times and exact fences."""
@@ -365,9 +334,6 @@ class Explorer:
         count = node.parked[place] + 1
         aside = [id for id in node.view.later if group_of(id) == group and id not in node.view.flight]
         full = self.bound is not None and len(node.view.line[place]) + len(aside) >= self.bound.most
-        most = 1000 if self.bound is None else self.bound.most
-        parked, _ = self.model.park_bounded(f"{group}{count}", group, "q", most, False)
-        assert parked != full
         try:
             assert self.world.park(f"{group}{count}", group, bound=self.bound)
         except GroupFull:
@@ -377,15 +343,11 @@ class Explorer:
         return replace(node, parked=(*node.parked[:place], count, *node.parked[place + 1 :]))
 
     def _pop(self, node: Node, worker: int) -> Node:
-        ticket = self.world.receive()
-        assert self.model.pop("q") == (ticket.entry, ticket.release)
-        return self._hand(node, worker, Hand("got", ticket))
+        return self._hand(node, worker, Hand("got", self.world.receive()))
 
     def _begin(self, node: Node, worker: int) -> Node:
         hand, ticket = node.hands[worker], self._ticket(node, worker)
         begun = self.world.begin(ticket, WORKERS[worker], hand.begin if hand else "")
-        fence, _ = self.model.begin(ticket.entry, ticket.release, WORKERS[worker], lane_of(ticket))
-        assert not fence or (begun and begun.fence == fence)
         state, release, owner, _, fence = node.view.flight.get(ticket.entry, ("", 0, "", "", ""))
         mine = hand is not None and hand.begin and (state, owner) == ("running", WORKERS[worker])
         assert (begun is not None) == (release == ticket.release and (state == "released" or bool(mine)))
@@ -396,7 +358,6 @@ class Explorer:
         """The worker hears nothing of its begin: it may be refused, or done."""
         ticket, name = self._ticket(node, worker), self.world.gate.call_name()
         self.world.begin(ticket, WORKERS[worker], name)
-        self.model.begin(ticket.entry, ticket.release, WORKERS[worker], lane_of(ticket))
         return self._hand(replace(node, faults=node.faults - 1), worker, Hand("begins", ticket, name))
 
     def _ticket(self, node: Node, worker: int) -> Ticket:
@@ -418,24 +379,12 @@ class Explorer:
     def _finish(self, node: Node, worker: int, call: Finish | None = None, first: bool = True) -> Node:
         call = call or self._call(node, worker)
         done = self.world.gate.finish(call)
-        if first:
-            stale, got = self._model_finishes(call)
-            assert (done.stale, done.taken and ticket_of(done.taken).entry) == (stale, got)
         current = self._is_current(node, call)
         assert not first or done.stale != current, "the newest run finishes, and no other one does"
         if current and call.continuation is not None:
             node = replace(node, owed=node.owed | {call.ticket.entry})
         taken = ticket_of(done.taken).begun(done.fence)._replace(lane=call.ticket.lane) if done.taken else None
         return self._hand(node, worker, taken and Hand("runs", taken))
-
-    def _model_finishes(self, call: Finish) -> tuple[bool, str | None]:
-        """Returns whether the call is stale, and the entry that it takes."""
-        ticket, goes_on = call.ticket, call.continuation
-        more = None if goes_on is None else ("q", goes_on.delay)
-        lists = tuple(name for name, _ in call.lists)
-        place = (ticket.entry, ticket.fence, str(call.owner), ticket.lane, call.take, lists)
-        stale, taken, _ = self.model.finish(*place, False, more, goes_on is not None and goes_on.rejoins)
-        return stale, taken and taken[0]
 
     @staticmethod
     def _is_current(node: Node, call: Finish) -> bool:
@@ -445,8 +394,6 @@ class Explorer:
         hand = node.hands[worker]
         assert hand is not None
         after = self._finish(node, worker, hand.call, first=False)
-        if hand.ended and hand.call is not None:
-            self.model.asked_again(hand.call.ticket.group, [name for name, _ in hand.call.lists])
         if hand.lost is not None:
             ticket = ticket_of(hand.lost)
             record = node.view.flight.get(ticket.entry, ("", 0, ""))
@@ -463,7 +410,6 @@ class Explorer:
         other = group_of(f"{ticket.entry};r")
         runs = node.view.flight[ticket.entry][0] == "running" if ticket.entry in node.view.flight else False
         assert self.world.replace(ticket.entry, other) == runs
-        assert self.model.replace(ticket.entry, other, "q", 0) == runs
         now = all_stored(self.world.redis.hkeys(self.world.keys.entries))
         new = {name.decode() for name in now if name not in before}
         known = [name for name in node.view.entries if name.startswith(f"{ticket.entry};")]
@@ -474,10 +420,9 @@ class Explorer:
     def _lose_reply(self, node: Node, worker: int, goes_on: bool = False, rejoins: bool = False) -> Node:
         call = self._call(node, worker, goes_on, rejoins)
         taken = self.world.gate.finish(call).taken
-        stale, _ = self._model_finishes(call)
         owed = node.owed | ({call.ticket.entry} if goes_on and self._is_current(node, call) else set())
         node = replace(node, faults=node.faults - 1, owed=owed)
-        return self._hand(node, worker, Hand("asks", call.ticket, call=call, lost=taken, ended=not stale))
+        return self._hand(node, worker, Hand("asks", call.ticket, call=call, lost=taken))
 
     def _go_on_unheard(self, node: Node, worker: int) -> Node:
         """A run ends with a continuation; a repetition of the call at once is the same as an answer that is heard."""
@@ -492,12 +437,10 @@ class Explorer:
 
     def _double(self, node: Node, _: object) -> Node:
         self.world.redis.lpush("q", stored(self.world.redis.lindex("q", -1)))
-        self.model.push("q", self.model.lists["q"][0])
         return replace(node, faults=node.faults - 1)
 
     def _lose(self, node: Node, _: object) -> Node:
         self.world.redis.rpop("q")
-        self.model.pop("q")
         return replace(node, faults=node.faults - 1)
 
     def _fail(self, node: Node, worker: int) -> Node:
@@ -505,7 +448,6 @@ class Explorer:
         ticket = self._ticket(node, worker)
         lasts = DELAY_MS if _is_second(ticket.entry) else 0
         done = self.world.fail(ticket, group_of(ticket.entry), owner=WORKERS[worker], lasts=lasts)
-        self.model.fail(ticket.entry, ticket.fence, WORKERS[worker], ticket.lane, "block", (), False, lasts)
         current = node.view.flight.get(ticket.entry, ("", 0))[:2] == ("running", ticket.release)
         assert (done.stale, done.blocked) == (not current, current)
         return self._hand(replace(node, faults=node.faults - 1), worker, None)
@@ -518,38 +460,34 @@ class Explorer:
 
     def _retry(self, node: Node, group: str) -> Node:
         self.groups.retry(group)
-        assert self.model.retry(group)
         return node
 
     def _skip(self, node: Node, group: str) -> Node:
         head = next(name for name in node.view.flight if group_of(name) == group)
         self.groups.skip(group, expected=task_of(head))
-        assert self.model.skip(group, task_of(head)) == "done"
         return node
 
     # -- recovery ------------------------------------------------------------
 
     def _lapse(self, node: Node, _: object, frozen: int = -1) -> Node:
         """A lease goes by; whoever lives renews."""
-        self._sweep()
+        self.world.sweep(self.world.lists("q"))
         for _ in range(3):
-            self._tick(TTL_MS // 2)
+            self.world.tick(TTL_MS // 2)
             for worker, hand in enumerate(node.hands):
                 if hand is not None and hand.state in ("runs", "asks") and worker != frozen:
                     self.world.gate.renew(quote(WORKERS[worker]), [hand.ticket])
-                    ticket = hand.ticket
-                    self.model.renew(WORKERS[worker], [(ticket.entry, ticket.fence, ticket.lane)])
-            self._sweep()
+            self.world.sweep(self.world.lists("q"))
         return node
 
     def _due(self, node: Node, _: object) -> Node:
-        self._tick(DELAY_MS)
-        self._sweep()
+        self.world.tick(DELAY_MS)
+        self.world.sweep(self.world.lists("q"))
         return node
 
     def _rerelease(self, node: Node, _: object) -> Node:
-        self._tick(GRACE_MS + 1)
-        assert self.world.rerelease() == self.model.rerelease()
+        self.world.tick(GRACE_MS + 1)
+        self.world.rerelease()
         return node
 
     # -- what always holds ---------------------------------------------------

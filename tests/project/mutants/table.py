@@ -245,13 +245,6 @@ SCRIPTS = (
         ("tests/gate/scripts/test_fair.py::test_a_head_that_an_operator_lets_go_against_its_rate_leaves_the_row",),
     ),
     Mutant(
-        "a place of several that is cut off its line counts as an empty one",
-        "lua/lib/leave.lua",
-        "    if r or id == by or not has_flag(g, 'c') then\n",
-        "    if true then\n",
-        ("tests/gate/scripts/test_state_machine.py::test_the_scripts_do_what_the_model_says",),
-    ),
-    Mutant(
         "a completion is accepted without its fence",
         "lua/lib/run.lua",
         "r.state == 'r' and r.fence == fence and r or nil",

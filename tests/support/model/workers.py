@@ -25,10 +25,6 @@ class Workers(Steps):
         invited = [f"a {group}"] * (group in self.company) + [f"f {self.freed}"] * (self.freed is not None)
         return run.fence, invited
 
-    def asked_again(self, group: str, lists: Collection[str]) -> None:
-        """An end of a run in a group is repeated, some time later."""
-        self._again(group, lists)
-
     def _invite(self, group: str) -> bool:
         """Another entry of the group may start beside the one that has begun: somebody looks for it."""
         if group in self.company:
