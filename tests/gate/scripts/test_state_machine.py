@@ -75,9 +75,7 @@ class GateMachine(Producers, Workers, Operators):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "every", [(), ("several",), ("tenant", "together"), ("operators",)], ids="-".join
-)
+@pytest.mark.parametrize("every", [(), ("several",), ("tenant", "together"), ("operators",)], ids="-".join)
 def test_the_scripts_do_what_the_model_says(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], every: tuple[str, ...]
 ) -> None:
