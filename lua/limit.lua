@@ -29,8 +29,9 @@ else
 end
 local starts, window = string.match(limits, '^l(%d+)/(%d+)')
 if starts and starts ~= '0' and not has_flag(g, 's') then -- a run under way counts when it is over
+  local begins, most, longest = counted_begins(group)
   add_mark(g, 's')
-  keep_begins(group, {}, tonumber(starts), tonumber(window))
+  keep_begins(group, begins, math.max(tonumber(starts), most), math.max(tonumber(window), longest))
 end
 if limits ~= '' and lasts > 0 then
   redis.call('ZADD', K.due, K.REST + now_ms() + lasts, 'l ' .. group)

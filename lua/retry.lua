@@ -9,7 +9,7 @@
 -- ARGV[5] group   (text)
 -- Returns {1, [queue, message]...} released; to publish · {-1} no head is held · {-2} the group is paused
 -- Complexity O(under way · log due)
---@include keys flag entry resume once operate said
+--@include keys flag entry resume once operate said freed
 local audit, group = KEYS[10], ARGV[5]
 
 local g = open_group(group)
@@ -28,7 +28,10 @@ for at = #g, 1, -1 do
     if r.stop == 'l' then
       forget_eta(r.id)
     end
-    r.state = r.stop == 't' and 'w' or r.state -- as if it were its turn
+    if r.stop == 't' then -- as if it were its turn
+      leave_turn(group, r)
+      r.state = 'w'
+    end
     r.due, r.stop = '-', '-'
     resume({}, group, g, r, out)
   end

@@ -8,7 +8,7 @@
 -- ARGV[..] group, id, fence, lost  of each: lost is 1 when a worker was lost with it, else 0
 -- Returns {count, [queue, message]...}: surrendered · to publish
 -- Complexity O(entries · log on_the_way)
---@include keys clock record entry release run resume follow again
+--@include keys clock record entry release run resume follow again begins
 local count = tonumber(ARGV[3])
 local lists, out, given = named_lists(10, 4, count), {}, 0
 
@@ -17,6 +17,9 @@ for i = 4 + count, #ARGV, 4 do
   local g = open_group(group)
   local r = running(g, id, fence)
   if r then
+    if lost == '1' then -- else its task has not started
+      note_begin(group, g, r)
+    end
     r.lost = digits(tonumber(r.lost) + tonumber(lost))
     leave_followers(g, r, tonumber(lost))
     resume(lists, group, g, r, out, true)

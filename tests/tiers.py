@@ -50,7 +50,6 @@ EXCEPTIONS = {
         "gate/groups",
         "gate/metrics",
         "gate/scripts/test_acl.py",
-        "gate/scripts/test_fair_walk.py",
         "gate/scripts/test_stamps.py",
         "gate/scripts/test_state_machine.py",
         "gate/servers",

@@ -193,13 +193,14 @@ def _take_places(state: StoredState, group: Quoted, line: Line, items: Iterable[
         line.places = True
         us, _, id = item.partition(" ")
         known = parked.pop(id, None)
+        if known is not None and known != f"{us} {group}":
+            parked[id] = known  # it stands elsewhere
         if known == f"{us} {group}":
             line.standing += 1
             if id in state.delayed:
                 line.twice.append(item)
-        elif known is not None:
-            parked[id] = known  # of another place, or of another line
-            line.standing += known.startswith(f"{us} ")
+        elif known is not None and known.startswith(f"{us} "):
+            line.standing += 1  # in another line
         elif id in state.unreadable:
             line.standing += 1
         elif state.flying.get(id) == f"{us} {group}":

@@ -35,7 +35,7 @@ local function begin_next(key, arg, count, owner, call, own)
         taken, message, of = id, text, group
         break
       end
-      dropped = dropped + 1
+      dropped, g = dropped + 1, nil
     end
   end
   return taken, message, begun, of, of and g -- not that of a stale ticket

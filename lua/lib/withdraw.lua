@@ -37,7 +37,13 @@ local function withdraw(id, group, g)
     remove_record(at, name)
   end
   if failed then
-    clear_flag(of, at, 'b')
+    local blocks = false
+    for _, other in ipairs(at) do -- others of the group may have failed beside it
+      blocks = blocks or other.stop == 'b'
+    end
+    if not blocks then
+      clear_flag(of, at, 'b')
+    end
   elseif not left then
     redis.call('HINCRBY', K.stats, 'tasks_revoked', 1)
   end

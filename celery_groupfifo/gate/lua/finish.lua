@@ -2036,7 +2036,7 @@ if take == 'lists' then
           taken, message, of = id, text, group
           break
         end
-        dropped = dropped + 1
+        dropped, g = dropped + 1, nil
       end
     end
     begin_next_51, begin_next_52, begin_next_53, begin_next_54, begin_next_55 = taken, message, begun, of, of and g

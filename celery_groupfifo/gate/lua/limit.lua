@@ -362,12 +362,22 @@ else
 end
 local starts, window = string.match(limits, '^l(%d+)/(%d+)')
 if starts and starts ~= '0' and not has_flag(g, 's') then -- a run under way counts when it is over
+  local counted_begins_25, counted_begins_26, counted_begins_27
+  do -- counted_begins(group)
+    local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+    local begins = {}
+    for ms in string.gmatch(times or '', '%d+') do
+      begins[#begins + 1] = tonumber(ms)
+    end
+    counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+  end
+  local begins, most, longest = counted_begins_25, counted_begins_26, counted_begins_27
   do -- add_mark(g, 's')
     local letter = 's'
     g.flags = (g.flags == '-' and '' or g.flags) .. letter
   end
-  do -- keep_begins(group, {}, tonumber(starts), tonumber(window))
-    local begins, starts, window = {}, tonumber(starts), tonumber(window)
+  do -- keep_begins(group, begins, math.max(tonumber(starts), most), math.max(tonumber(window), longest))
+    local starts, window = math.max(tonumber(starts), most), math.max(tonumber(window), longest)
     table.sort(begins)
     local text = digits(starts) .. ' ' .. digits(window)
     for at = math.max(#begins - starts + 1, 1), #begins do
@@ -479,30 +489,30 @@ do -- look_again({}, group, g, out)
           local entry, corrupt = read_entry_17, read_entry_18
           local left = false
           if entry and has_flag(g, 'k') then
-            local is_left_behind_40
+            local is_left_behind_43
             do -- is_left_behind(r.id)
               local id = r.id
-              local stands_for_29, stands_for_30
+              local stands_for_32, stands_for_33
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_29, stands_for_30 = of, name
+                stands_for_32, stands_for_33 = of, name
               end
-              local _, name = stands_for_29, stands_for_30
+              local _, name = stands_for_32, stands_for_33
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_40 = name and not said or said == '!'
+              is_left_behind_43 = name and not said or said == '!'
             end
-            left = is_left_behind_40
+            left = is_left_behind_43
           end
           if entry and not left then
             do -- release(lists, group, g, r, entry, out)
               local held
               if entry.limits ~= '' or g.flags ~= '-' then
-                local hold_back_34
+                local hold_back_37
                 do -- hold_back(group, g, r, entry)
-                  local limits_of_26
+                  local limits_of_29
                   do -- limits_of(group, g, entry)
                     local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -516,9 +526,9 @@ do -- look_again({}, group, g, out)
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_26 = limits
+                    limits_of_29 = limits
                   end
-                  local limits = limits_of_26
+                  local limits = limits_of_29
                   local free_at, awaits
                   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                     if has_flag(g, 'n') then
@@ -588,18 +598,18 @@ do -- look_again({}, group, g, out)
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                   elseif has_flag(g, 'k') then
-                    local await_places_31
+                    local await_places_34
                     do -- await_places(r, entry)
-                      local stands_for_27, stands_for_28
+                      local stands_for_30, stands_for_31
                       do -- stands_for(r.id)
                         local id = r.id
                         local of, name
                         if string.find(id, ';k', 1, true) then
                           of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                         end
-                        stands_for_27, stands_for_28 = of, name
+                        stands_for_30, stands_for_31 = of, name
                       end
-                      local of, name = stands_for_27, stands_for_28
+                      local of, name = stands_for_30, stands_for_31
                       local free_at
                       if of then
                         free_at = now_ms() + FAR
@@ -626,15 +636,15 @@ do -- look_again({}, group, g, out)
                         r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                         r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                       end
-                      await_places_31 = free_at
+                      await_places_34 = free_at
                     end
-                    awaits = await_places_31
+                    awaits = await_places_34
                   end
-                  hold_back_34 = free_at or awaits
+                  hold_back_37 = free_at or awaits
                 end
-                held = hold_back_34
+                held = hold_back_37
                 if not held then
-                  local take_turn_35
+                  local take_turn_38
                   do -- take_turn(group, g, r, entry)
                     local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                     local waits = false
@@ -678,9 +688,9 @@ do -- look_again({}, group, g, out)
                         end
                       end
                     end
-                    take_turn_35 = waits
+                    take_turn_38 = waits
                   end
-                  held = take_turn_35
+                  held = take_turn_38
                 end
               end
               if held then
@@ -764,15 +774,15 @@ do -- look_again({}, group, g, out)
                       redis_call('HSET', K_groups, group, text)
                     end
                   end
-                  local compose_36
+                  local compose_39
                   do -- compose(r.id, entry, drawn, r.lost)
                     local id, lost = r.id, r.lost
                     local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                     local cut = entry.at + entry.cut
-                    compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                       .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                   end
-                  local message = compose_36
+                  local message = compose_39
                   redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                   if g.flags ~= '-' then
                     do -- count_turn(group, r, entry)
@@ -1007,12 +1017,12 @@ do -- look_again({}, group, g, out)
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_41, take_head_42
+  local take_head_44, take_head_45
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_37, take_follower_38
+      local take_follower_40, take_follower_41
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -1047,20 +1057,20 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_37, take_follower_38 = head, entry
+        take_follower_40, take_follower_41 = head, entry
       end
-      head, entry = take_follower_37, take_follower_38
+      head, entry = take_follower_40, take_follower_41
     end
     local others = #g
-    local has_room_32
+    local has_room_35
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_32 = room
+      has_room_35 = room
     end
-    local is_free = has_room_32
+    local is_free = has_room_35
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -1083,21 +1093,21 @@ do -- advance({}, line, group, g, out)
       entry, corrupt = read_entry_14, read_entry_15
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_39
+        local is_left_behind_42
         do -- is_left_behind(id)
-          local stands_for_29, stands_for_30
+          local stands_for_32, stands_for_33
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_29, stands_for_30 = of, name
+            stands_for_32, stands_for_33 = of, name
           end
-          local _, name = stands_for_29, stands_for_30
+          local _, name = stands_for_32, stands_for_33
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_39 = name and not said or said == '!'
+          is_left_behind_42 = name and not said or said == '!'
         end
-        left = is_left_behind_39
+        left = is_left_behind_42
       end
       if left then
         do -- remove_left(id)
@@ -1112,9 +1122,9 @@ do -- advance({}, line, group, g, out)
       elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_33
+          local may_join_36
           do -- may_join(group, g, entry, others)
-            local limits_of_25
+            local limits_of_28
             do -- limits_of(group, g, entry)
               local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1128,12 +1138,12 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_25 = limits
+              limits_of_28 = limits
             end
-            local limits = limits_of_25
-            may_join_33 = (limits.together or 1) > others
+            local limits = limits_of_28
+            may_join_36 = (limits.together or 1) > others
           end
-          fits = may_join_33
+          fits = may_join_36
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -1324,17 +1334,17 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_9
       g.drained = depth <= 0
     end
-    take_head_41, take_head_42 = head, entry
+    take_head_44, take_head_45 = head, entry
   end
-  local head, entry = take_head_41, take_head_42
+  local head, entry = take_head_44, take_head_45
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_34
+        local hold_back_37
         do -- hold_back(group, g, r, entry)
-          local limits_of_26
+          local limits_of_29
           do -- limits_of(group, g, entry)
             local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1348,9 +1358,9 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_26 = limits
+            limits_of_29 = limits
           end
-          local limits = limits_of_26
+          local limits = limits_of_29
           local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -1420,18 +1430,18 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           elseif has_flag(g, 'k') then
-            local await_places_31
+            local await_places_34
             do -- await_places(r, entry)
-              local stands_for_27, stands_for_28
+              local stands_for_30, stands_for_31
               do -- stands_for(r.id)
                 local id = r.id
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_27, stands_for_28 = of, name
+                stands_for_30, stands_for_31 = of, name
               end
-              local of, name = stands_for_27, stands_for_28
+              local of, name = stands_for_30, stands_for_31
               local free_at
               if of then
                 free_at = now_ms() + FAR
@@ -1458,15 +1468,15 @@ do -- advance({}, line, group, g, out)
                 r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               end
-              await_places_31 = free_at
+              await_places_34 = free_at
             end
-            awaits = await_places_31
+            awaits = await_places_34
           end
-          hold_back_34 = free_at or awaits
+          hold_back_37 = free_at or awaits
         end
-        held = hold_back_34
+        held = hold_back_37
         if not held then
-          local take_turn_35
+          local take_turn_38
           do -- take_turn(group, g, r, entry)
             local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
             local waits = false
@@ -1510,9 +1520,9 @@ do -- advance({}, line, group, g, out)
                 end
               end
             end
-            take_turn_35 = waits
+            take_turn_38 = waits
           end
-          held = take_turn_35
+          held = take_turn_38
         end
       end
       if held then
@@ -1596,15 +1606,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_36
+          local compose_39
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_36
+          local message = compose_39
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           if g.flags ~= '-' then
             do -- count_turn(group, r, entry)
@@ -1703,10 +1713,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_43
+local keep_answer_46
 do -- keep_answer({ code, unpack(out) })
   local reply = { code, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_43 = reply
+  keep_answer_46 = reply
 end
-return keep_answer_43
+return keep_answer_46

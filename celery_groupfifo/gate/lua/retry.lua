@@ -319,6 +319,7 @@ if before == call then
   return cmsgpack.unpack(packed)
 end
 local KEPT = 1000 -- actions that are remembered
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 
 local audit, group = KEYS[10], ARGV[5]
 
@@ -368,7 +369,19 @@ for at = #g, 1, -1 do
         end
       end
     end
-    r.state = r.stop == 't' and 'w' or r.state -- as if it were its turn
+    if r.stop == 't' then -- as if it were its turn
+      do -- leave_turn(group, r)
+        local text = redis_call('HGET', K_entries, r.id)
+        local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+        if fair then
+          local of = r.queue .. ' ' .. fair
+          local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+          redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+          freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+        end
+      end
+      r.state = 'w'
+    end
     r.due, r.stop = '-', '-'
     do -- resume({}, group, g, r, out)
       local lists, group, again = {}, group, nil

@@ -480,12 +480,18 @@ do -- withdraw(id, group, g)
     end
   end
   if failed then
-    do -- clear_flag(of, at, 'b')
-      local group, g, letter = of, at, 'b'
-      redis_call('HDEL', K_flags, letter .. ' ' .. group)
-      do -- drop_mark(g, letter)
-        g.flags = string.gsub(g.flags, letter, '', 1)
-        g.flags = g.flags == '' and '-' or g.flags
+    local blocks = false
+    for _, other in ipairs(at) do -- others of the group may have failed beside it
+      blocks = blocks or other.stop == 'b'
+    end
+    if not blocks then
+      do -- clear_flag(of, at, 'b')
+        local group, g, letter = of, at, 'b'
+        redis_call('HDEL', K_flags, letter .. ' ' .. group)
+        do -- drop_mark(g, letter)
+          g.flags = string.gsub(g.flags, letter, '', 1)
+          g.flags = g.flags == '' and '-' or g.flags
+        end
       end
     end
   elseif not left then

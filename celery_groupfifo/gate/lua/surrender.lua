@@ -326,13 +326,72 @@ local lists, out, given = named_lists(10, 4, count), {}, 0
 for i = 4 + count, #ARGV, 4 do
   local group, id, fence, lost = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local g = open_group(group)
-  local running_27
+  local running_34
   do -- running(g, id, fence)
     local r = record_of(g, id)
-    running_27 = r and r.state == 'r' and r.fence == fence and r or nil
+    running_34 = r and r.state == 'r' and r.fence == fence and r or nil
   end
-  local r = running_27
+  local r = running_34
   if r then
+    if lost == '1' then -- else its task has not started
+      do -- note_begin(group, g, r)
+        if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
+          local counted_begins_18, counted_begins_19, counted_begins_20
+          do -- counted_begins(group)
+            local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+            local begins = {}
+            for ms in string.gmatch(times or '', '%d+') do
+              begins[#begins + 1] = tonumber(ms)
+            end
+            counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+          end
+          local begins, starts, window = counted_begins_18, counted_begins_19, counted_begins_20
+          begins[#begins + 1] = tonumber(r.since)
+          do -- keep_begins(group, begins, starts, window)
+            table.sort(begins)
+            local text = digits(starts) .. ' ' .. digits(window)
+            for at = math.max(#begins - starts + 1, 1), #begins do
+              if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                text = text .. ' ' .. digits(begins[at])
+              end
+            end
+            redis_call('HSET', K_begins, 's ' .. group, text)
+          end
+        end
+        if has_flag(g, 'k') and r.state == 'r' then
+          do -- note_elsewhere(r)
+            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+              local other = open_group(of)
+              if has_flag(other, 's') then
+                local counted_begins_15, counted_begins_16, counted_begins_17
+                do -- counted_begins(of)
+                  local group = of
+                  local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                  local begins = {}
+                  for ms in string.gmatch(times or '', '%d+') do
+                    begins[#begins + 1] = tonumber(ms)
+                  end
+                  counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
+                end
+                local begins, starts, window = counted_begins_15, counted_begins_16, counted_begins_17
+                begins[#begins + 1] = tonumber(r.since)
+                do -- keep_begins(of, begins, starts, window)
+                  local group = of
+                  table.sort(begins)
+                  local text = digits(starts) .. ' ' .. digits(window)
+                  for at = math.max(#begins - starts + 1, 1), #begins do
+                    if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                      text = text .. ' ' .. digits(begins[at])
+                    end
+                  end
+                  redis_call('HSET', K_begins, 's ' .. group, text)
+                end
+              end
+            end
+          end
+        end
+      end
+    end
     r.lost = digits(tonumber(r.lost) + tonumber(lost))
     do -- leave_followers(g, r, tonumber(lost))
       local lost = tonumber(lost)
@@ -457,30 +516,30 @@ for i = 4 + count, #ARGV, 4 do
         local entry, corrupt = read_entry_11, read_entry_12
         local left = false
         if entry and has_flag(g, 'k') then
-          local is_left_behind_28
+          local is_left_behind_35
           do -- is_left_behind(r.id)
             local id = r.id
-            local stands_for_20, stands_for_21
+            local stands_for_27, stands_for_28
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_20, stands_for_21 = of, name
+              stands_for_27, stands_for_28 = of, name
             end
-            local _, name = stands_for_20, stands_for_21
+            local _, name = stands_for_27, stands_for_28
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_28 = name and not said or said == '!'
+            is_left_behind_35 = name and not said or said == '!'
           end
-          left = is_left_behind_28
+          left = is_left_behind_35
         end
         if entry and not left then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_23
+              local hold_back_30
               do -- hold_back(group, g, r, entry)
-                local limits_of_17
+                local limits_of_24
                 do -- limits_of(group, g, entry)
                   local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -494,9 +553,9 @@ for i = 4 + count, #ARGV, 4 do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_17 = limits
+                  limits_of_24 = limits
                 end
-                local limits = limits_of_17
+                local limits = limits_of_24
                 local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -513,16 +572,16 @@ for i = 4 + count, #ARGV, 4 do
                   end
                 end
                 if limits.starts then
-                  local counted_begins_14, counted_begins_15, counted_begins_16
+                  local counted_begins_21, counted_begins_22, counted_begins_23
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
+                  local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -566,18 +625,18 @@ for i = 4 + count, #ARGV, 4 do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 elseif has_flag(g, 'k') then
-                  local await_places_22
+                  local await_places_29
                   do -- await_places(r, entry)
-                    local stands_for_18, stands_for_19
+                    local stands_for_25, stands_for_26
                     do -- stands_for(r.id)
                       local id = r.id
                       local of, name
                       if string.find(id, ';k', 1, true) then
                         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                       end
-                      stands_for_18, stands_for_19 = of, name
+                      stands_for_25, stands_for_26 = of, name
                     end
-                    local of, name = stands_for_18, stands_for_19
+                    local of, name = stands_for_25, stands_for_26
                     local free_at
                     if of then
                       free_at = now_ms() + FAR
@@ -604,15 +663,15 @@ for i = 4 + count, #ARGV, 4 do
                       r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                       r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     end
-                    await_places_22 = free_at
+                    await_places_29 = free_at
                   end
-                  awaits = await_places_22
+                  awaits = await_places_29
                 end
-                hold_back_23 = free_at or awaits
+                hold_back_30 = free_at or awaits
               end
-              held = hold_back_23
+              held = hold_back_30
               if not held then
-                local take_turn_24
+                local take_turn_31
                 do -- take_turn(group, g, r, entry)
                   local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                   local waits = false
@@ -656,9 +715,9 @@ for i = 4 + count, #ARGV, 4 do
                       end
                     end
                   end
-                  take_turn_24 = waits
+                  take_turn_31 = waits
                 end
-                held = take_turn_24
+                held = take_turn_31
               end
             end
             if held then
@@ -742,15 +801,15 @@ for i = 4 + count, #ARGV, 4 do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_25
+                local compose_32
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_25 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_25
+                local message = compose_32
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 if g.flags ~= '-' then
                   do -- count_turn(group, r, entry)
@@ -1004,15 +1063,15 @@ for i = 4 + count, #ARGV, 4 do
         end
         local entry = read_entry_13
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_26
+          local compose_33
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_26
+          local message = compose_33
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end

@@ -81,6 +81,15 @@ def test_fewer_at_once(shop: Shop) -> None:
     assert [ticket.id for ticket in begin_all(shop)] == ["d"]
 
 
+def test_starts_that_were_counted_before_count_for_it(shop: Shop) -> None:
+    """Also those of a group that was empty meanwhile."""
+    send_all(shop, "a", group_rate="1/h")
+    shop.world.finish(shop.begin(), "k")
+    assert shop.groups.limit("k", rate="1/m")
+    send_all(shop, "b")
+    assert shop.groups.get("k").state == "held" and shop.world.queued("celery") == []
+
+
 @pytest.mark.parametrize("expires", [False, True])
 def test_it_ends(shop: Shop, expires: bool) -> None:
     send_all(shop, "ab")

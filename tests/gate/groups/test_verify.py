@@ -91,6 +91,16 @@ def test_all_is_well_in_every_state(world: World, groups: Groups) -> None:
     assert groups.verify() == []
 
 
+def test_a_revoked_task_that_is_parked_again_has_left_an_empty_place(world: World, groups: Groups) -> None:
+    for id in "abc":
+        world.park(id)
+        world.tick(1)
+    world.gate.revoke("b")
+    world.park("b")
+    assert groups.verify(repair=True) == []
+    assert world.waiting() == ["c", "b"] and world.depth() == 3
+
+
 @pytest.mark.parametrize(("size", "most"), [(4000, 2), (0, 40)], ids=["long", "short"])
 def test_long_messages_are_read_a_few_at_a_time(
     world: World, groups: Groups, monkeypatch: pytest.MonkeyPatch, size: int, most: int

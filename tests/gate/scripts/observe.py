@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery_groupfifo.gate.keys import due_ms, due_score, quote
-from celery_groupfifo.gate.records import FOLLOWS, Flight, StoredGroup
+from celery_groupfifo.gate.records import Flight, StoredGroup
 from celery_groupfifo.sending.order import shown_value
-from tests.support.gate_model import GateModel
+from tests.support.model import GateModel
 from tests.support.stored import stored_fields
 from tests.support.world import PLAIN, World, ticket_of
 
 View = dict[str, Any]
+
+#: The flags and marks of groups that both know, by their letters.
+FLAGS = "pdblosnkf"
 
 
 def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> View:
@@ -20,46 +23,60 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
     depth: dict[str, int] = {}
     for group, _ in model.entries.values():
         depth[group] = depth.get(group, 0) + 1
-    flights = list(model.flight.values())
+    flights = model.every()
     return {
         "entries": dict(model.entries),
         "line": {group: model.line.get(group, []) for group in groups},
         "flight": {
-            group: (run.id, run.state, run.release, run.fence, run.lost, run.owner, run.due, run.queue)
-            for group, run in model.flight.items()
+            group: [
+                (run.id, run.state, run.stop, run.release, run.fence, run.lost, run.owner, run.due, run.queue)
+                for run in runs
+            ]
+            for group, runs in model.flight.items()
+            if runs
         },
-        "followers": {
-            group: [(each.id, each.fence, each.lost) for each in follow]
-            for group, follow in model.followers.items()
-            if follow
-        },
-        "blocked": {group for group, run in model.flight.items() if run.blocks},
-        "probing": set(model.probing),
+        "flags": _flags(model, groups),
         "due": {
             "e": dict(model.later),
             "w": dict(model.leases),
             "v": dict(model.reclaims),
-            "h": {run.id: run.due for run in flights if run.state == "held" and not run.blocks},
-            "b": {run.id: run.ends for run in flights if run.blocks and run.ends is not None},
+            "h": {run.id: when for run in flights if (when := model.held_until(run)) is not None},
+            "b": {run.id: run.ends for run in flights if run.stop == "b" and run.ends is not None},
             "d": {str(fence): cut.when for fence, cut in model.cut.items()},
             "i": {identity: when for (_, identity), when in model.identity_forgets.items()},
             "t": dict(model.forgets),
             "m": {group: when for group, (_, when) in model.marks.items()},
             "s": dict.fromkeys(model.orders, 0),
+            "a": dict(model.advances),
+            "l": dict(model.limits_end),
+            "f": dict(model.looks),
         },
         "orders": _orders(model),
         "late": model.late,
         "identities": _identities(model),
+        "others": {name: " ".join(groups) for name, groups in model.others.items()},
+        "stand_ins": len(model.stands),
         "depth": depth,
-        "runs": {(run.owner, run.id) for run in flights if run.state == "running"},
-        "on_the_way": {
-            group: (run.queue, run.release) for group, run in model.flight.items() if run.state == "released"
-        },
+        "runs": {(run.owner, run.id) for run in flights if run.state == "running" and run.stop != "f"},
+        "on_the_way": sorted(
+            (run.queue, run.release, model.entries[run.id][0]) for run in flights if run.state == "released"
+        ),
+        "out": {of: sorted(found) for of, found in model.out.items() if found},
+        "row": {of: sorted(found) for of, found in model.row.items() if found},
         "begins": dict(model.begins),
         "counted": {group: (*rate, *begins) for group, (begins, rate) in model.counted.items()},
-        "marked": set(model.marked),
         "lists": {queue: model.lists.get(queue, []) for queue in queues},
     }
+
+
+def _flags(model: GateModel, groups: Sequence[str]) -> dict[str, str]:
+    known = {
+        **{"p": model.paused, "d": model.draining, "l": set(model.limited), "o": model.probing, "s": model.marked},
+        **{"n": model.company, "k": model.shared, "f": model.fair},
+        "b": {group for group in groups if model.blocked(group)},
+    }
+    found = {group: "".join(letter for letter in FLAGS if group in known[letter]) for group in groups}
+    return {group: letters for group, letters in found.items() if letters}
 
 
 def _orders(model: GateModel) -> dict[str, tuple[str, ...]]:
@@ -82,33 +99,36 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
     keys = world.keys
     pipe: Any = world.redis.pipeline(transaction=False)  # chained: redis-py types an answer, and returns the pipeline
     pipe.hgetall(keys.entries).hgetall(keys.groups).zrange(keys.due, 0, -1, withscores=True)
-    pipe.hkeys(keys.flags).zrange(keys.on_the_way, 0, -1).hgetall(keys.begins).hget(keys.stats, "tasks_late")
+    pipe.hkeys(keys.flags).zrange(keys.on_the_way, 0, -1).hgetall(keys.begins)
+    pipe.hmget(keys.stats, "tasks_late", "stand_ins")
     for group in groups:
         pipe.lrange(keys.line(quote(group)), 0, -1)
     for queue in queues:
         pipe.lrange(queue, 0, -1)
-    entries, stored, due, flags, on_the_way, begins, late, *rest = pipe.execute()
+    entries, stored, due, flags, on_the_way, begins, (late, stand_ins), *rest = pipe.execute()
     texts = {id.decode(): text.split(b"\n", 1)[0].decode().split(" ") for id, text in entries.items()}
     states = {name.decode(): StoredGroup.parse(quote(name.decode()), text) for name, text in stored.items()}
+    marks = {group: "".join(each for each in FLAGS if each in state.flags) for group, state in states.items()}
     view: View = {
         "entries": {id: (words[1], words[2]) for id, words in texts.items()},
         "line": {},
-        "flight": {group: _flight(state) for group, state in states.items() if state.flights},
-        "followers": {group: followers for group, state in states.items() if (followers := _followers(state.flights))},
-        "blocked": {group for group, state in states.items() if "b" in state.flags},
-        "probing": {group for group, state in states.items() if "o" in state.flags},
-        "due": {kind: {} for kind in "ewvhbdtims"},
+        "flight": {group: list(map(_flight, state.flights)) for group, state in states.items() if state.flights},
+        "flags": {group: letters for group, letters in marks.items() if letters},
+        "due": {kind: {} for kind in "ewvhbdtimsalf"},
         "orders": {},
         "late": int(late or 0),
         "identities": {},
+        "others": {},
+        "stand_ins": int(stand_ins or 0),
         "depth": {},
         "runs": set(),
-        "on_the_way": {},
+        "on_the_way": [],
+        "out": {},
+        "row": {},
         "begins": {},
         "counted": {
             name.decode()[2:]: tuple(map(int, text.split())) for name, text in begins.items() if name[:2] == b"s "
         },
-        "marked": {group for group, state in states.items() if "s" in state.flags},
         "lists": {},
     }
     for name, text in begins.items():
@@ -117,16 +137,25 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
         elif name[:2] in (b"o ", b"m "):
             value, *more = text.decode().split(" ")
             view["orders"][name.decode()] = (shown_value(value), *more)
+        elif name[:2] == b"k ":
+            view["others"][name.decode()[2:]] = text.decode()
         elif b" " not in name:
             view["begins"][name.decode()] = int(text.split(b" ")[0])
-    assert {flag.decode() for flag in flags} == {f"b {group}" for group in view["blocked"]}
+    said = {flag.decode() for flag in flags}
+    assert said == {f"{flag} {group}" for group, letters in marks.items() for flag in letters if flag in "pdbl"}
     for member, when in due:
         kind, *_, id = member.decode().split(" ")
+        id = member.decode()[2:] if kind == "f" else id
         view["due"].setdefault(kind, {})[id] = int(due_ms(when))
         assert when == due_score(member.decode(), due_ms(when)), "in the range of its kind"
     for member in on_the_way:
-        queue, release, group = member.decode().split(" ")
-        view["on_the_way"][group] = (queue, int(release))
+        words = member.decode().split(" ")
+        if len(words) == 3:
+            view["on_the_way"].append((words[0], int(words[1]), words[2]))
+        else:
+            where, queue, fair, number, group, id = words
+            part = view["out" if where == "\x7fo" else "row"]
+            part.setdefault(f"{queue} {fair}", []).append((int(number), group, id))
     for group in groups:
         items, state = rest.pop(0), states.get(group)
         places = [item.decode().split(" ") for item in items]
@@ -141,14 +170,9 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
     return view
 
 
-def _flight(state: StoredGroup) -> Any:
-    assert not state.unreadable
-    (run,) = [flight for flight in state.flights if flight.stop != FOLLOWS]
-    return (run.id, run.state, run.release, run.fence, run.lost, run.owner, run.due, run.queue)
-
-
-def _followers(flights: Sequence[Flight]) -> list[tuple[str, int, int]]:
-    return [(flight.id, flight.fence, flight.lost) for flight in flights if flight.stop == FOLLOWS]
+def _flight(run: Flight) -> Any:
+    assert run.state != "unreadable"
+    return (run.id, run.state, run.stop, run.release, run.fence, run.lost, run.owner, run.due, run.queue)
 
 
 def _runs(world: World, states: dict[str, StoredGroup]) -> set[tuple[str, str]]:

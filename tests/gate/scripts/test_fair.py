@@ -515,3 +515,16 @@ def test_nothing_is_kept_of_tenants_when_their_groups_are_gone(world: World) -> 
     assert len(starts(world, slots=2)) == 8
     world.sweep()
     assert not left(world) and not world.redis.exists(world.keys.groups, world.keys.on_the_way, world.keys.entries)
+
+
+def test_a_head_that_an_operator_lets_go_against_its_rate_leaves_the_row(world: World) -> None:
+    groups, twice = Groups(world.app, world.gate), Limits(Rate(2, 60_000)).text()
+    park(world, "a", "a", "x", limits=twice)
+    world.finish(begin(world), "a")
+    park(world, "b", "b", "x")
+    park(world, "c", "a", "x", limits=twice)
+    assert world.queued() == ["b"], "c waits for its turn"
+    groups.limit("a", rate="1/m")
+    groups.retry("a")
+    assert groups.get("a").turn == "" and world.queued() == ["b"], "its rate holds it back"
+    assert groups.verify() == []

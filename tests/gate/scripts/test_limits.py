@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from celery_groupfifo import Groups
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.records import Limits
@@ -127,7 +128,11 @@ def end_with_its_worker(world: World, ticket: Ticket) -> None:
     assert world.stat("tasks_reclaimed") == 1
 
 
-@pytest.mark.parametrize("end", [end_by_retry, end_by_failure, end_with_its_worker])
+def end_with_its_process(world: World, ticket: Ticket) -> None:
+    world.gate.surrender([(ticket, True)])
+
+
+@pytest.mark.parametrize("end", [end_by_retry, end_by_failure, end_with_its_worker, end_with_its_process])
 def test_each_run_counts_however_it_ends(world: World, end: Callable[[World, Ticket], None]) -> None:
     slow = Limits(Rate(1, 60_000)).text()
     for id in "ab":
@@ -256,6 +261,18 @@ def test_a_worker_that_takes_one_invites_the_next(world: World) -> None:
     assert done.invites, "its own next head, begun at once"
 
 
+def test_a_worker_that_takes_nothing_but_a_stale_ticket_of_such_a_group(world: World) -> None:
+    """The answer to its finish is about what it has taken: nothing."""
+    ticket = world.run("x", "other")
+    for id in "abc":
+        world.park(id, limits=THREE_AT_ONCE)
+    world.redis.lpush("q", world.redis.lindex("q", 0) or b"")  # the broker gives it twice
+    begun(world)
+    done = world.finish(ticket, "other", take="lists", lists=world.lists("q"))
+    assert (done.stale, done.taken, done.invites) == (False, None, False)
+    assert world.queued() == []
+
+
 def test_a_task_for_itself_waits_for_all_and_all_wait_for_it(world: World) -> None:
     for id in "ab":
         world.park(id, limits=THREE_AT_ONCE)
@@ -281,6 +298,19 @@ def test_a_retry_keeps_one_place(world: World) -> None:
     world.tick(5000)
     world.sweep()
     assert world.queued() == ["a"]
+
+
+def test_two_that_fail_beside_each_other_block_until_both_are_decided_on(world: World) -> None:
+    for id in "abc":
+        world.park(id, limits=Limits(concurrency=2).text())
+    for ticket in begin_all(world):
+        assert world.fail(ticket).blocked
+    groups = Groups(world.app, world.gate)
+    for id in "ab":
+        assert groups.get("g").state == "blocked"
+        assert groups.verify() == []
+        groups.skip("g", expected=id)
+    assert world.queued() == ["c"] and groups.get("g").state == "waiting"
 
 
 def test_a_block_halts_the_group_beside_running_ones(world: World) -> None:

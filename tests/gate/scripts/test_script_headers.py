@@ -80,12 +80,8 @@ def used(name: str, kind: str) -> Said:
     for first_key, _ in re.findall(r"local line, arg = KEYS\[(\d+) \+ done\], (\d+) \+ named", body):
         open_from.add(first_key if kind == "KEYS" else "..")
     open_from |= {str(int(before) + 1) for before in re.findall(rf"{kind}\[(\d+) \+ at\]", body)}
-<<<<<<< HEAD
     open_from |= {".." for _ in re.findall(rf"{kind}\[\d+ \+ many\]|= fail_elsewhere\(", body)}
-=======
-    open_from |= {".." for _ in re.findall(rf"{kind}\[\d+ \+ many\]", body)}
     open_from |= set(re.findall(rf"= {kind}\[(\d+) \+ (?:\d \* done|\(at)", body))
->>>>>>> million
     if kind == "KEYS":
         open_from |= set(re.findall(r"begin_next\((\d+),", body)) | set(re.findall(r"for i = (\d+), #KEYS", body))
         if "KEYS[i]" in body:

@@ -34,6 +34,7 @@ def test_it_reaches_what_runs(mutant: Mutant, tmp_path: Path) -> None:
     file = file_of(mutant, tmp_path)
     file.write_text(patched(mutant, file.read_text("utf-8")), "utf-8")
     sources = build.Sources(tmp_path)
+    sources.check()
     assert any(sources.script(name) != text for name, text in SOUND.items())
 
 
