@@ -35,6 +35,7 @@ from celery_groupfifo.gate.parks import (
     read_park,
     run_parks,
     script_of,
+    words_of,
 )
 from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
@@ -110,7 +111,7 @@ class Gate(Batches, Inserting):
             GroupFull: It takes no more entries.
         """
         keys = self.keyspace.of_group(entry.group)
-        reply = self.store.run(script_of(entry), keys, *park_call(keys, entry, number, replaces))
+        reply = words_of(self.store.run(script_of(entry), keys, *park_call(keys, entry, number, replaces)))
         if reply[0] == KNOWN and entry.exchanges:
             reply = self._exchange(entry, number, reply)
             if reply is None:
@@ -255,9 +256,9 @@ class Gate(Batches, Inserting):
             return "fail", self._fail_call(call, call.failure)
         keys, ticket = self._keys(call.ticket), call.ticket
         more = [keys.line(ticket.group), keys.runs(call.owner)]
-        args: list[Any] = [ticket.entry, ticket.group, ticket.fence, call.owner, ticket.lane, call.call]
-        args += [self.settings.ttl_ms, int(call.extends), call.take, ticket.release, ticket.lost]
-        args += [len(call.lists), *(name for name, _ in call.lists)]
+        run = f"{ticket.release} {ticket.fence} - - {ticket.lost}"
+        args: list[Any] = [ticket.entry, ticket.group, run, call.owner, ticket.lane, call.call, self.settings.ttl_ms]
+        args += [f"{call.take}+" if call.extends else call.take, " ".join(name for name, _ in call.lists)]
         if call.continuation is not None:
             entry = call.continuation
             args += [entry.queue, entry.cut, entry.message, entry.delay, *([1] if entry.rejoins else ())]

@@ -2,6 +2,7 @@
 --
 -- Timeline of a lost reply: the script runs, the connection breaks, the task runs and ends, the client repeats the
 -- call. The id is gone by then; the producer's number is not.
+local KEEP = 600000 -- ms that a producer's number is remembered: longer than any caller repeats a call
 
 -- Keep the number of a call. Returns the one before, and whether this call was made already. One with more than the
 -- number is its own: the producer of a call that dropped an entry makes no other one.

@@ -1,10 +1,10 @@
 -- The usual end of a run: without a continuation, of the only entry under way in a group without flags, by a worker
 -- that takes the next ticket of its lists. It makes no function and hardly a table: a third of a script's time.
 -- Any other end, a repeated one too, finds everything as it was.
-local id, group, owner, count = ARGV[3], ARGV[4], ARGV[6], tonumber(ARGV[14])
-local known = ARGV[11] == 'lists' and not ARGV[15 + count] and redis.call('HGET', KEYS[2], group)
-local said = '- 0 0\nr ' .. id .. ' ' .. ARGV[12] .. ' ' .. ARGV[5] .. ' - - ' .. ARGV[13] .. ' ' -- see read_ordinary
-if known and string.sub(known, 1, #said) == said and not string.find(known, '\n', #said, true) then
+local id, group, owner, take, names = ARGV[3], ARGV[4], ARGV[6], ARGV[10], ARGV[11]
+local known = (take == 'lists' or take == 'lists+') and not ARGV[12] and redis.call('HGET', KEYS[2], group)
+local said = '- 0 0\nr ' .. id .. ' ' .. ARGV[5] .. ' ' -- see read_ordinary
+if known and string.find(known, said, 1, true) == 1 and not string.find(known, '\n', #said, true) then
   local entries, groups, line = KEYS[1], KEYS[2], KEYS[10]
   local item = redis.call('LPOP', line)
   local usual, next_id, text, queue, cut, at, list = not item, nil, nil, nil, nil, nil, nil
@@ -12,19 +12,22 @@ if known and string.sub(known, 1, #said) == said and not string.find(known, '\n'
     next_id = string.sub(item, 18)
     text = redis.call('HGET', entries, next_id)
     local front = string.sub(item, 1, 17) .. group .. ' '
-    if text and string.sub(text, 1, #front) == front then
+    if text and string.find(text, front, 1, true) == 1 then
       queue, cut, at = string.match(text, '^(%S+) (%d+)\n()', #front + 1) -- see read_entry
     end
-    for place = 0, queue and count - 1 or -1 do
-      list = ARGV[15 + place] == queue and KEYS[12 + place] or list
+    list = names == queue and KEYS[12]
+    local place = 12
+    for name in string.gmatch(not list and queue and names or '', '%S+') do
+      list = name == queue and KEYS[place] or list
+      place = place + 1
     end
-    usual = list ~= nil
+    usual = list
   end
 
   -- The next ticket of the lists, see begin_next.
   local ticket, own, from, drawn, lost, taken, of, waits_in = nil, false, nil, nil, nil, nil, nil, nil
-  for place = 0, usual and count - 1 or -1 do
-    from = KEYS[12 + place]
+  for place = 12, usual and #KEYS or 0 do
+    from = KEYS[place]
     ticket = redis.pcall('RPOP', from)
     own = ticket == false and list == from
     if ticket or own then
@@ -35,14 +38,14 @@ if known and string.sub(known, 1, #said) == said and not string.find(known, '\n'
     local front = '{"properties": {"delivery_tag": "gf ' .. ARGV[2] .. ' '
     if type(ticket) ~= 'string' then -- no list
       usual, ticket = false, nil
-    elseif string.sub(ticket, 1, #front) == front then
+    elseif string.find(ticket, front, 1, true) == 1 then
       drawn = string.sub(ticket, #front + 1, #front + 16)
       lost, taken, of = string.match(ticket, '^(%d+) %d+ (%S+) ([^"]+)"', #front + 18)
     end
     local state = of and redis.call('HGET', groups, of)
     if state then
       local wanted = '- 0 0\nw ' .. taken .. ' ' .. drawn .. ' - - - ' .. lost .. ' '
-      if string.sub(state, 1, #wanted) == wanted and not string.find(state, '\n', #wanted, true) then
+      if string.find(state, wanted, 1, true) == 1 and not string.find(state, '\n', #wanted, true) then
         waits_in = string.sub(state, #wanted + 19)
       end
     end
@@ -111,7 +114,7 @@ if known and string.sub(known, 1, #said) == said and not string.find(known, '\n'
       end
       message, begun = waits_in and ticket or '', waits_in and begun or 0
     end
-    if ARGV[10] == '1' then
+    if take == 'lists+' then
       redis.call('ZADD', KEYS[3], ms + ARGV[9], 'w ' .. owner)
     end
     if redis.call('HSET', KEYS[11], ARGV[7], ARGV[8] .. ' ' .. (of or '-') .. ' ' .. (taken or '-') .. ' -') == 1 then

@@ -1,8 +1,9 @@
 -- The usual park: at once, to a group that is under way, by a call without options. It makes no function and no table,
 -- which is a third of a script's time. Any other park, a repeated one too, finds everything as it was.
-if ARGV[8] == '0' and ARGV[11] == '0' and not ARGV[12] then
-  local entries, line, producer, id, group, number = KEYS[1], KEYS[10], KEYS[11], ARGV[3], ARGV[4], ARGV[9]
-  local state = redis.call('HGET', KEYS[2], group)
+if not ARGV[7] then
+  local keep = 600000 -- see lib/number.lua
+  local entries, line, producer, id, number = KEYS[1], KEYS[10], KEYS[11], ARGV[3], ARGV[6]
+  local state = redis.call('HGET', KEYS[2], ARGV[4])
   if state and string.find(state, '^[^din\n]+\n') then -- see is_busy
     local us = ARGV[1]
     if us == '' then
@@ -13,17 +14,16 @@ if ARGV[8] == '0' and ARGV[11] == '0' and not ARGV[12] then
     -- The place is written first, see park.lua.
     local place = us .. ' ' .. id
     local length = redis.call('RPUSHX', line, place)
-    local text = us .. ' ' .. group .. ' ' .. ARGV[5] .. ' ' .. ARGV[6] .. '\n' .. ARGV[7]
-    local new = redis.call('HSETNX', entries, id, text) == 1
-    local last = new and redis.call('SET', producer, number, 'PX', ARGV[10], 'GET')
+    local new = redis.call('HSETNX', entries, id, us .. ' ' .. ARGV[5]) == 1
+    local last = new and redis.call('SET', producer, number, 'PX', keep, 'GET')
     if new and (not last or (tonumber(last) or 1e15) < tonumber(number)) then -- see keep_number
       if length == 0 then
         redis.call('RPUSH', line, place)
       end
-      return { 1 }
+      return 1
     end
     if last then
-      redis.call('SET', producer, last, 'PX', ARGV[10])
+      redis.call('SET', producer, last, 'PX', keep)
       redis.call('HDEL', entries, id)
     end
     if length > 0 then

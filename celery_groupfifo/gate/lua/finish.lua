@@ -10,18 +10,15 @@
 -- ARGV[1-2]            clock, tag
 -- ARGV[3]  id          (text)
 -- ARGV[4]  group       (text)
--- ARGV[5]  fence       (number)
+-- ARGV[5]  run         (text)  "<release> <fence> - - <losses>", as its record has them
 -- ARGV[6]  owner       (text)
 -- ARGV[7]  lane        (number) of the run, and of the one that is taken
 -- ARGV[8]  call        (text)  this call's own name
 -- ARGV[9]  ttl         (ms)    of the worker's lease
--- ARGV[10] extends     (0 | 1) the lease: its last renewal is some time ago
--- ARGV[11] take        (text)  lists: the next ticket of the lists · own: the group's next head · none
--- ARGV[12] release     (number) of the run's ticket
--- ARGV[13] losses      (count) as the ticket says
--- ARGV[14] named       (count) lists
--- ARGV[15-] queues     (text)  their names
--- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
+-- ARGV[10] take        (text)  lists: the next ticket of the lists · own: the group's next head · none; with a + behind
+--                              it when the lease is extended, as its last renewal is some time ago
+-- ARGV[11] queues      (text)  the names of the lists, with blanks between them
+-- ARGV[12-] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- ARGV[..] rejoins     (1)     when the continuation gives up its place: it joins the tail of its line when it is due
 -- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done · 3 finished, and
 --         the group's next head is held, or a sweep lets other groups go on · 4 more: advance may let another entry go
@@ -33,10 +30,10 @@ local redis_call = redis.call
 -- that takes the next ticket of its lists. It makes no function and hardly a table: a third of a script's time.
 -- Any other end, a repeated one too, finds everything as it was.
 do
-  local id, group, owner, count = ARGV[3], ARGV[4], ARGV[6], tonumber(ARGV[14])
-  local known = ARGV[11] == 'lists' and not ARGV[15 + count] and redis_call('HGET', KEYS[2], group)
-  local said = '- 0 0\nr ' .. id .. ' ' .. ARGV[12] .. ' ' .. ARGV[5] .. ' - - ' .. ARGV[13] .. ' ' -- see read_ordinary
-  if known and string.sub(known, 1, #said) == said and not string.find(known, '\n', #said, true) then
+  local id, group, owner, take, names = ARGV[3], ARGV[4], ARGV[6], ARGV[10], ARGV[11]
+  local known = (take == 'lists' or take == 'lists+') and not ARGV[12] and redis_call('HGET', KEYS[2], group)
+  local said = '- 0 0\nr ' .. id .. ' ' .. ARGV[5] .. ' ' -- see read_ordinary
+  if known and string.find(known, said, 1, true) == 1 and not string.find(known, '\n', #said, true) then
     local entries, groups, line = KEYS[1], KEYS[2], KEYS[10]
     local item = redis_call('LPOP', line)
     local usual, next_id, text, queue, cut, at, list = not item, nil, nil, nil, nil, nil, nil
@@ -44,19 +41,22 @@ do
       next_id = string.sub(item, 18)
       text = redis_call('HGET', entries, next_id)
       local front = string.sub(item, 1, 17) .. group .. ' '
-      if text and string.sub(text, 1, #front) == front then
+      if text and string.find(text, front, 1, true) == 1 then
         queue, cut, at = string.match(text, '^(%S+) (%d+)\n()', #front + 1) -- see read_entry
       end
-      for place = 0, queue and count - 1 or -1 do
-        list = ARGV[15 + place] == queue and KEYS[12 + place] or list
+      list = names == queue and KEYS[12]
+      local place = 12
+      for name in string.gmatch(not list and queue and names or '', '%S+') do
+        list = name == queue and KEYS[place] or list
+        place = place + 1
       end
-      usual = list ~= nil
+      usual = list
     end
 
     -- The next ticket of the lists, see begin_next.
     local ticket, own, from, drawn, lost, taken, of, waits_in = nil, false, nil, nil, nil, nil, nil, nil
-    for place = 0, usual and count - 1 or -1 do
-      from = KEYS[12 + place]
+    for place = 12, usual and #KEYS or 0 do
+      from = KEYS[place]
       ticket = redis.pcall('RPOP', from)
       own = ticket == false and list == from
       if ticket or own then
@@ -67,14 +67,14 @@ do
       local front = '{"properties": {"delivery_tag": "gf ' .. ARGV[2] .. ' '
       if type(ticket) ~= 'string' then -- no list
         usual, ticket = false, nil
-      elseif string.sub(ticket, 1, #front) == front then
+      elseif string.find(ticket, front, 1, true) == 1 then
         drawn = string.sub(ticket, #front + 1, #front + 16)
         lost, taken, of = string.match(ticket, '^(%d+) %d+ (%S+) ([^"]+)"', #front + 18)
       end
       local state = of and redis_call('HGET', groups, of)
       if state then
         local wanted = '- 0 0\nw ' .. taken .. ' ' .. drawn .. ' - - - ' .. lost .. ' '
-        if string.sub(state, 1, #wanted) == wanted and not string.find(state, '\n', #wanted, true) then
+        if string.find(state, wanted, 1, true) == 1 and not string.find(state, '\n', #wanted, true) then
           waits_in = string.sub(state, #wanted + 19)
         end
       end
@@ -143,7 +143,7 @@ do
         end
         message, begun = waits_in and ticket or '', waits_in and begun or 0
       end
-      if ARGV[10] == '1' then
+      if take == 'lists+' then
         redis_call('ZADD', KEYS[3], ms + ARGV[9], 'w ' .. owner)
       end
       if redis_call('HSET', KEYS[11], ARGV[7], ARGV[8] .. ' ' .. (of or '-') .. ' ' .. (taken or '-') .. ' -') == 1 then
@@ -693,22 +693,24 @@ local steps = 100 -- empty places that one call may walk over
 local MOST = 20 -- members that one call looks at
 
 local line, runs = KEYS[10], KEYS[11]
-local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
+local id, group, owner, lane = ARGV[3], ARGV[4], ARGV[6], ARGV[7]
+local release_of, fence, losses = string.match(ARGV[5], '^(%d+) (%d+) %- %- (%d+)$')
+local call, ttl, take, extends = ARGV[8], tonumber(ARGV[9]), string.match(ARGV[10], '^(%l+)(%+?)$')
 
-local after = 15 + named -- the continuation
-local named_lists_40
-do -- named_lists(12, 15, named)
-  local key, arg, count = 12, 15, named
+local after = 12 -- the continuation
+local lists_of_40
+do -- lists_of(12, ARGV[11])
+  local key, names = 12, ARGV[11]
   local lists = {}
-  for i = 0, count - 1 do
-    lists[ARGV[arg + i]] = KEYS[key + i]
+  for name in string.gmatch(names, '%S+') do
+    lists[name] = KEYS[key]
+    key = key + 1
   end
-  named_lists_40 = lists
+  lists_of_40 = lists
 end
-local lists = named_lists_40
+local lists = lists_of_40
 local out, ordinary = {}, not ARGV[after]
-local g = ordinary and open_ordinary(group, 'r', id, ARGV[12], fence, ARGV[13]) or open_group(group)
+local g = ordinary and open_ordinary(group, 'r', id, release_of, fence, losses) or open_group(group)
 local running_46
 do -- running(g, id, fence)
   local r = record_of(g, id)
@@ -2036,14 +2038,14 @@ local due_text = due >= 0 and digits(now_ms() + due) or '-'
 local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
   local begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51
-  do -- begin_next(12, 15, named, owner, call, head and not held and entry.queue)
-    local key, arg, count, own = 12, 15, named, head and not held and entry.queue
+  do -- begin_next(12, lists, owner, call, head and not held and entry.queue)
+    local key, own = 12, head and not held and entry.queue
     local taken, message, begun, of, g
     local at, dropped, front = 0, 0, '{"properties": {"delivery_tag": "gf ' .. K_tag .. ' '
-    while at < count do
+    while KEYS[key + at] do
       local text = redis.pcall('RPOP', KEYS[key + at])
       if type(text) ~= 'string' then -- empty, or no list
-        if text == false and ARGV[arg + at] == own then
+        if text == false and own and lists[own] == KEYS[key + at] then
           taken = OWN
           break
         end
@@ -2678,7 +2680,7 @@ local sweeps = needs_sweep_30
 if sweeps then
   code, due = 3, 0
 end
-if extends == '1' then
+if extends == '+' then
   redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)
 end
 do -- keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') .. ' ' .. due_text, owner, ttl)
