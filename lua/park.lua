@@ -27,12 +27,11 @@
 --         · {-2} the group is draining · {-3} it is full
 -- Complexity O(1); O(log due) with a delay
 --@include keys group write flag entry number schedule first release advance again replace overflow claim duplicate said
-local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local group, number, identity = ARGV[4], ARGV[6], ARGV[12] ~= '' and ARGV[12] or nil
-local delay, keep, replaces, most = tonumber(ARGV[7] or 0), KEEP, ARGV[8], tonumber(ARGV[9] or '')
+local line, producer, wake, list, group, number = KEYS[10], KEYS[11], KEYS[12], KEYS[13], ARGV[4], ARGV[6]
 local queue, cut, from = string.match(ARGV[5], '^%S+ (%S+) (%d+)\n()')
+local delay, replaces, most = tonumber(ARGV[7] or 0), ARGV[8], tonumber(ARGV[9] or '')
 
-local us, busy, limits = K.us_text, is_busy(group), limits_text(ARGV[11])
+local us, busy, limits, identity = K.us_text, is_busy(group), limits_text(ARGV[11]), ARGV[12] ~= '' and ARGV[12] or nil
 local g = (most or identity or not busy) and open_group(group)
 local text = us .. ' ' .. string.sub(ARGV[5], 1, from - 2) .. limits .. '\n' .. string.sub(ARGV[5], from)
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
@@ -46,12 +45,12 @@ local joins = delay <= 0 and not refused
 local first = joins and redis.call('RPUSHX', line, us .. ' ' .. id) == 0
 local known = refused and redis.call('HEXISTS', K.entries, id) == 1
   or not refused and redis.call('HSETNX', K.entries, id, text) == 0
-local last, repeated = keep_number(producer, number, keep)
+local last, repeated = keep_number(producer, number, KEEP)
 
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[10] == '1' and not known and not repeated
 if drops then
-  refused, first = make_room(line, group, g, id, text, delay, out, producer, number, keep)
+  refused, first = make_room(line, group, g, id, text, delay, out, producer, number, KEEP)
 end
 if known and not repeated then
   name, r, g = name_replacement(id, group, replaces)
@@ -67,7 +66,7 @@ if repeated then
   heads_again(lists, open_group(group), out)
   return { string.find(last, ' ', 1, true) and 3 or 2, unpack(out) }
 elseif known and not name or refused and not r then
-  restore_number(producer, last, keep) -- a repetition gets this answer, too
+  restore_number(producer, last, KEEP) -- a repetition gets this answer, too
   return { known and not name and -1 or refused }
 elseif r then
   store_continuation(group, r, queue, cut, string.sub(ARGV[5], from), delay)

@@ -76,13 +76,3 @@ local function named_lists(key, arg, count)
   end
   return lists
 end
-
--- The same, when the keys are the script's last ones and the names are one text.
-local function lists_of(key, names)
-  local lists = {}
-  for name in string.gmatch(names, '%S+') do
-    lists[name] = KEYS[key]
-    key = key + 1
-  end
-  return lists
-end

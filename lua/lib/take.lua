@@ -3,6 +3,16 @@
 local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
 
+-- lists: queue -> key, from the script's last keys and one text with their names.
+local function lists_of(key, names)
+  local lists = {}
+  for name in string.gmatch(names, '%S+') do
+    lists[name] = KEYS[key]
+    key = key + 1
+  end
+  return lists
+end
+
 -- The lists are the last keys of the script, from a place on.
 -- own: the queue of the head that the caller has yet to release; nil: it has none.
 -- Returns id, message, fence, and the group with its state, which the caller writes; OWN when that head is the next

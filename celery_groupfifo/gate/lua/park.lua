@@ -387,12 +387,11 @@ local function is_full(line, g, most)
 end
 local TAKEN = 8 -- names that the entries of one task may have, see keys.py
 
-local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local group, number, identity = ARGV[4], ARGV[6], ARGV[12] ~= '' and ARGV[12] or nil
-local delay, keep, replaces, most = tonumber(ARGV[7] or 0), KEEP, ARGV[8], tonumber(ARGV[9] or '')
+local line, producer, wake, list, group, number = KEYS[10], KEYS[11], KEYS[12], KEYS[13], ARGV[4], ARGV[6]
 local queue, cut, from = string.match(ARGV[5], '^%S+ (%S+) (%d+)\n()')
+local delay, replaces, most = tonumber(ARGV[7] or 0), ARGV[8], tonumber(ARGV[9] or '')
 
-local us, busy, limits = K_us_text, is_busy(group), limits_text(ARGV[11])
+local us, busy, limits, identity = K_us_text, is_busy(group), limits_text(ARGV[11]), ARGV[12] ~= '' and ARGV[12] or nil
 local g = (most or identity or not busy) and open_group(group)
 local text = us .. ' ' .. string.sub(ARGV[5], 1, from - 2) .. limits .. '\n' .. string.sub(ARGV[5], from)
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
@@ -462,7 +461,8 @@ local first = joins and redis_call('RPUSHX', line, us .. ' ' .. id) == 0
 local known = refused and redis_call('HEXISTS', K_entries, id) == 1
   or not refused and redis_call('HSETNX', K_entries, id, text) == 0
 local keep_number_20, keep_number_21
-do -- keep_number(producer, number, keep)
+do -- keep_number(producer, number, KEEP)
+  local keep = KEEP
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
   local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
   if repeated then
@@ -476,8 +476,8 @@ local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[10] == '1' and not known and not repeated
 if drops then
   local make_room_53, make_room_54
-  do -- make_room(line, group, g, id, text, delay, out, producer, number, keep)
-    local id, text = id, text
+  do -- make_room(line, group, g, id, text, delay, out, producer, number, KEEP)
+    local id, text, keep = id, text, KEEP
     local refused, first = -3, nil
     local drop_oldest_51, drop_oldest_52
     do -- drop_oldest(line, group, g)
@@ -725,7 +725,8 @@ if repeated then
   end
   return { string.find(last, ' ', 1, true) and 3 or 2, unpack(out) }
 elseif known and not name or refused and not r then
-  do -- restore_number(producer, last, keep)
+  do -- restore_number(producer, last, KEEP)
+    local keep = KEEP
     if last then
       redis_call('SET', producer, last, 'PX', keep)
     else
