@@ -24,12 +24,12 @@
 --         continuation is due, with code 3 that head or sweep, or -1; to publish
 -- Complexity O(log on_the_way)
 --@include keys clock write entry release run take again ending invite stand_in fair freed turns
-local line, runs = KEYS[10], KEYS[11]
-local id, group, owner, lane = ARGV[3], ARGV[4], ARGV[6], ARGV[7]
+local line, runs, id, group, owner, lane = KEYS[10], KEYS[11], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
 local release_of, fence, losses = string.match(ARGV[5], '^(%d+) (%d+) %- %- (%d+)$')
 local call, ttl, take, extends = ARGV[8], tonumber(ARGV[9]), string.match(ARGV[10], '^(%l+)(%+?)$')
 
-local after, lists = 12, lists_of(12, ARGV[11]) -- the continuation
+local after = 12 -- the continuation
+local lists = lists_of(12, ARGV[11])
 local out, ordinary = {}, not ARGV[after]
 local g = ordinary and open_ordinary(group, 'r', id, release_of, fence, losses) or open_group(group)
 local r = running(g, id, fence)

@@ -688,25 +688,26 @@ end
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
--- lists: queue -> key, from the script's last keys and one text with their names.
-local function lists_of(key, names)
+local REDELIVERED = '"redelivered": true, '
+local steps = 100 -- empty places that one call may walk over
+local MOST = 20 -- members that one call looks at
+
+local line, runs, id, group, owner, lane = KEYS[10], KEYS[11], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
+local release_of, fence, losses = string.match(ARGV[5], '^(%d+) (%d+) %- %- (%d+)$')
+local call, ttl, take, extends = ARGV[8], tonumber(ARGV[9]), string.match(ARGV[10], '^(%l+)(%+?)$')
+
+local after = 12 -- the continuation
+local lists_of_46
+do -- lists_of(12, ARGV[11])
+  local key, names = 12, ARGV[11]
   local lists = {}
   for name in string.gmatch(names, '%S+') do
     lists[name] = KEYS[key]
     key = key + 1
   end
-  return lists
+  lists_of_46 = lists
 end
-local REDELIVERED = '"redelivered": true, '
-local steps = 100 -- empty places that one call may walk over
-local MOST = 20 -- members that one call looks at
-
-local line, runs = KEYS[10], KEYS[11]
-local id, group, owner, lane = ARGV[3], ARGV[4], ARGV[6], ARGV[7]
-local release_of, fence, losses = string.match(ARGV[5], '^(%d+) (%d+) %- %- (%d+)$')
-local call, ttl, take, extends = ARGV[8], tonumber(ARGV[9]), string.match(ARGV[10], '^(%l+)(%+?)$')
-
-local after, lists = 12, lists_of(12, ARGV[11]) -- the continuation
+local lists = lists_of_46
 local out, ordinary = {}, not ARGV[after]
 local g = ordinary and open_ordinary(group, 'r', id, release_of, fence, losses) or open_group(group)
 local running_45
@@ -727,7 +728,7 @@ if not r then
     return { 0, '', 0, -1 }
   end
   local due = at ~= '-' and math.max(tonumber(at) - now_ms(), 0) or -1
-  local taken_again_51, taken_again_52
+  local taken_again_52, taken_again_53
   do -- taken_again(of, taken, owner, call)
     local group, id = of, taken
     local r, entry = record_of(open_group(group), id), read_entry(id)
@@ -735,9 +736,9 @@ if not r then
     if r and entry and r.state == 'r' and r.owner == owner and r.call == call then
       message, begun = compose(id, entry, r.release, r.lost), r.fence
     end
-    taken_again_51, taken_again_52 = message, begun
+    taken_again_52, taken_again_53 = message, begun
   end
-  local message, begun = taken_again_51, taken_again_52
+  local message, begun = taken_again_52, taken_again_53
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
@@ -753,12 +754,12 @@ if not r then
   return { 1, message, begun, due, unpack(out) } -- a repetition of this call
 end
 
-local end_run_61, end_run_62, end_run_63, end_run_64
+local end_run_62, end_run_63, end_run_64, end_run_65
 do -- end_run(lists, line, group, g, r, after, out)
   local arg = after
   local due, head, entry, held = -1, nil, nil, nil
   if r.due ~= '-' or ARGV[arg] then
-    local take_continuation_60
+    local take_continuation_61
     do -- take_continuation(group, r, arg)
       do -- free_group(group)
         redis_call('HDEL', K_groups, group)
@@ -775,9 +776,9 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
         redis_call('HINCRBY', K_stats, 'tasks_held', 1)
       end
-      take_continuation_60 = math.max(tonumber(r.due) - now_ms(), 0)
+      take_continuation_61 = math.max(tonumber(r.due) - now_ms(), 0)
     end
-    due = take_continuation_60
+    due = take_continuation_61
   else
     -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
     redis_call('HDEL', K_entries, r.id)
@@ -869,7 +870,7 @@ do -- end_run(lists, line, group, g, r, after, out)
         local entry, corrupt = read_entry(r.id)
         local left = false
         if entry and has_flag(g, 'k') then
-          local is_left_behind_54
+          local is_left_behind_55
           do -- is_left_behind(r.id)
             local id = r.id
             local stands_for_28, stands_for_29
@@ -882,9 +883,9 @@ do -- end_run(lists, line, group, g, r, after, out)
             end
             local _, name = stands_for_28, stands_for_29
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_54 = name and not said or said == '!'
+            is_left_behind_55 = name and not said or said == '!'
           end
-          left = is_left_behind_54
+          left = is_left_behind_55
         end
         if entry and not left then
           do -- release(lists, group, g, r, entry, out)
@@ -1403,16 +1404,16 @@ do -- end_run(lists, line, group, g, r, after, out)
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_53
+            local others_of_54
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_53 = others
+              others_of_54 = others
             end
-            local others = others_of_53
+            local others = others_of_54
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -1499,11 +1500,11 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     end
-    local take_head_58, take_head_59
+    local take_head_59, take_head_60
     do -- take_head(line, group, g)
       local head, entry, corrupt
       if g[1] then
-        local take_follower_56, take_follower_57
+        local take_follower_57, take_follower_58
         do -- take_follower(line, g)
           local head, entry
           local free = not has_flag(g, 'p')
@@ -1522,9 +1523,9 @@ do -- end_run(lists, line, group, g, r, after, out)
               table.remove(g, 1)
             end
           end
-          take_follower_56, take_follower_57 = head, entry
+          take_follower_57, take_follower_58 = head, entry
         end
-        head, entry = take_follower_56, take_follower_57
+        head, entry = take_follower_57, take_follower_58
       end
       local others = #g
       local has_room_32
@@ -1543,7 +1544,7 @@ do -- end_run(lists, line, group, g, r, after, out)
         entry, corrupt = read_entry(id)
         local stands, left = entry and entry.us == string.sub(item, 1, 16), false
         if stands and has_flag(g, 'k') then
-          local is_left_behind_55
+          local is_left_behind_56
           do -- is_left_behind(id)
             local stands_for_28, stands_for_29
             do -- stands_for(id)
@@ -1555,9 +1556,9 @@ do -- end_run(lists, line, group, g, r, after, out)
             end
             local _, name = stands_for_28, stands_for_29
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_55 = name and not said or said == '!'
+            is_left_behind_56 = name and not said or said == '!'
           end
-          left = is_left_behind_55
+          left = is_left_behind_56
         end
         if left then
           do -- remove_left(id)
@@ -1774,9 +1775,9 @@ do -- end_run(lists, line, group, g, r, after, out)
         local depth = depth_of_11
         g.drained = depth <= 0
       end
-      take_head_58, take_head_59 = head, entry
+      take_head_59, take_head_60 = head, entry
     end
-    head, entry = take_head_58, take_head_59
+    head, entry = take_head_59, take_head_60
     if not head then
       do -- close_group(group, g)
         if g.drained then
@@ -2029,13 +2030,13 @@ do -- end_run(lists, line, group, g, r, after, out)
       end
     end
   end
-  end_run_61, end_run_62, end_run_63, end_run_64 = due, head, entry, held
+  end_run_62, end_run_63, end_run_64, end_run_65 = due, head, entry, held
 end
-local due, head, entry, held = end_run_61, end_run_62, end_run_63, end_run_64
+local due, head, entry, held = end_run_62, end_run_63, end_run_64, end_run_65
 local due_text = due >= 0 and digits(now_ms() + due) or '-'
 local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
-  local begin_next_46, begin_next_47, begin_next_48, begin_next_49, begin_next_50
+  local begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51
   do -- begin_next(12, lists, owner, call, head and not held and entry.queue)
     local key, own = 12, head and not held and entry.queue
     local taken, message, begun, of, g
@@ -2107,9 +2108,9 @@ if take == 'lists' then
         dropped = dropped + 1
       end
     end
-    begin_next_46, begin_next_47, begin_next_48, begin_next_49, begin_next_50 = taken, message, begun, of, g
+    begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51 = taken, message, begun, of, g
   end
-  taken, message, begun, of, other = begin_next_46, begin_next_47, begin_next_48, begin_next_49, begin_next_50
+  taken, message, begun, of, other = begin_next_47, begin_next_48, begin_next_49, begin_next_50, begin_next_51
 end
 local own = head and (taken == OWN or take == 'own')
 if own and take == 'own' and g.flags ~= '-' then
@@ -2690,7 +2691,7 @@ do -- keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') 
 end
 local more = 0
 if other and other.flags ~= '-' then
-  local invite_65
+  local invite_66
   do -- invite(of, other)
     local group, g = of, other
     local code = 0
@@ -2698,8 +2699,8 @@ if other and other.flags ~= '-' then
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       code = 4
     end
-    invite_65 = code
+    invite_66 = code
   end
-  more = invite_65
+  more = invite_66
 end
 return { code + more, message or '', begun or 0, due, unpack(out) }

@@ -41,12 +41,12 @@ def words(reply: Any) -> list[str]:
 
 def done_both_ways(world: World, call: Call) -> None:
     """Make a call, then the same one by the rest of the script alone from the same state, and compare."""
-    store, made = world.gate.store, list[tuple[str, list[str], list[Any], Any]]()
+    store, made = world.gate.store, list[tuple[str, list[str], list[Any], Any, Any]]()
     run, before = store.run, {key: (world.redis.dump(key), world.redis.pttl(key)) for key in world.redis.keys("*")}
 
     def noted(name: str, keys: Keys, more: Sequence[str], args: Sequence[Any]) -> Any:
         reply = run(name, keys, more, args)
-        made.append((name, [*keys.base, *more], [store.clock, keys.tag, *args], reply))
+        made.append((name, [*keys.base, *more], [store.clock, keys.tag, *args], reply, state(world)))
         return reply
 
     store.run = noted  # type: ignore[method-assign]
@@ -54,7 +54,7 @@ def done_both_ways(world: World, call: Call) -> None:
         call()
     finally:
         del store.run
-    ((name, keys, args, reply),), after = made, state(world)
+    ((name, keys, args, reply, after),) = made
     for key in world.redis.keys("*"):
         world.redis.delete(key)
     for key, (dumped, left) in before.items():
