@@ -13,6 +13,7 @@ from kombu import Exchange, Queue
 from kombu.messaging import Producer
 
 from celery_groupfifo import GroupFifoTask, Groups
+from celery_groupfifo.groups import doctor
 from celery_groupfifo.sending import reasons, short_way
 from celery_groupfifo.sending.short_way import result_of
 
@@ -57,6 +58,12 @@ def is_copied(app: Celery, name: str, copies: list[str]) -> bool:
     for _ in range(2):
         app.tasks[name].delay("k")
     return bool(copies)
+
+
+@pytest.fixture(autouse=True)
+def without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is asked who would answer only when the time is over."""
+    monkeypatch.setattr(doctor, "check_workers", lambda app, reader: ())
 
 
 def said(app: Celery) -> str:

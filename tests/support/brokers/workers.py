@@ -31,7 +31,7 @@ class Workers:
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         """Start one; see `ready`."""
         name = f"w{len(self._processes)}"
-        command = [sys.executable, "-m", "celery", "-A", self._module, "worker", "-n", f"{name}@test", "-l", "INFO"]
+        command = [sys.executable, "-m", "tests.support.launch", self._module, "-n", f"{name}@test", "-l", "INFO"]
         with (self._folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 dying_with_us([*command, "--without-mingle", "--without-gossip", *options]),

@@ -68,10 +68,8 @@ class Worker:
         command = [
             sys.executable,
             "-m",
-            "celery",
-            "-A",
+            "tests.support.launch",
             "tests.support.crews.app",
-            "worker",
             "-P",
             pool,
             "-c",

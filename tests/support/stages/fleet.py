@@ -69,7 +69,7 @@ class Worker:
         self.hostname = f"{name}@chaos"
         self.frozen = False
         self._marks = directory / "history" / f"nemesis-{name}.jsonl"
-        command = ["-m", "celery", "-A", module, "worker", "-n", self.hostname, "-P", pool, "-c", str(slots)]
+        command = ["-m", "tests.support.launch", module, "-n", self.hostname, "-P", pool, "-c", str(slots)]
         command += ["--loglevel", "INFO", *options]
         variables = {
             "PYTHONPATH": python_path(),
