@@ -111,7 +111,9 @@ class Gate(Batches, Inserting):
             GroupFull: It takes no more entries.
         """
         keys = self.keyspace.of_group(entry.group)
-        reply = words_of(self.store.run(script_of(entry), keys, *park_call(keys, entry, number, replaces)))
+        reply: Sequence[Any] | None = words_of(
+            self.store.run(script_of(entry), keys, *park_call(keys, entry, number, replaces))
+        )
         if reply[0] == KNOWN and entry.exchanges:
             reply = self._exchange(entry, number, reply)
             if reply is None:

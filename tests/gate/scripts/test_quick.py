@@ -23,9 +23,9 @@ def rest_of(name: str) -> str:
     return sources.script(name)
 
 
-def state(world: World) -> dict[bytes, Any]:
+def state(world: World) -> dict[Any, Any]:
     """All that is stored."""
-    read: dict[bytes, Callable[[bytes], Any]] = {
+    read: dict[Any, Callable[[Any], Any]] = {
         b"string": world.redis.get,
         b"list": lambda key: world.redis.lrange(key, 0, -1),
         b"hash": world.redis.hgetall,
@@ -58,7 +58,7 @@ def done_both_ways(world: World, call: Call) -> None:
     for key in world.redis.keys("*"):
         world.redis.delete(key)
     for key, (dumped, left) in before.items():
-        world.redis.restore(key, max(left, 0), dumped)
+        world.redis.restore(key, max(left, 0), dumped or b"")
     assert words(world.redis.eval(rest_of(name), len(keys), *keys, *args)) == words(reply)
     assert state(world) == after
 
