@@ -111,13 +111,12 @@ class Gate(Batches, Inserting):
             GroupFull: It takes no more entries.
         """
         keys = self.keyspace.of_group(entry.group)
-        reply: Sequence[Any] | None = words_of(
-            self.store.run(script_of(entry), keys, *park_call(keys, entry, number, replaces))
-        )
+        reply = words_of(self.store.run(script_of(entry), keys, *park_call(keys, entry, number, replaces)))
         if reply[0] == KNOWN and entry.exchanges:
-            reply = self._exchange(entry, number, reply)
-            if reply is None:
+            answered = self._exchange(entry, number, reply)
+            if answered is None:
                 return self.park(entry, number, replaces, producer)
+            reply = answered
         if reply[0] != DROPPED:
             self._producers.append(Number(number.producer, number.value + 1))
         answer = self._parked(reply, entry, producer)
