@@ -1,7 +1,8 @@
 """Makes the scripts that the gate runs of their sources: `make scripts`, or `make check` to compare them only.
 
 A source is written with functions, which parts in `lib/` share. A script is one text without them, see inline.py. It is
-committed, so that everybody can read what runs.
+committed, so that everybody can read what runs. A script of the same name in `quick/` stands before everything else: it
+does what is usual, and returns, or it leaves all to the rest.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Sources:
         folder = root / SOURCES
         self.scripts = {path.stem: Source(root, path) for path in sorted(folder.glob("*.lua"))}
         self.parts = {path.stem: Source(root, path) for path in sorted((folder / "lib").glob("*.lua"))}
+        self.quick = {path.stem: Source(root, path) for path in sorted((folder / "quick").glob("*.lua"))}
         self._every = [*self.scripts.values(), *self.parts.values()]
 
     def _needed(self, source: Source) -> dict[str, set[str]]:
@@ -105,6 +107,8 @@ class Sources:
         """
         source = self.scripts[name]
         lines = ["local redis_call = redis.call"]
+        if quick := self.quick.get(name):
+            lines += [*quick.head, "do", *(f"  {line}" if line else "" for line in quick.lines), "end"]
         for part in self._in_order(source):
             lines += _dense(self.parts[part].lines)
         # redis_call: saves two look-ups in each of some thirty commands, a fortieth of a script's time.

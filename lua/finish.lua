@@ -8,18 +8,15 @@
 -- ARGV[1-2]            clock, tag
 -- ARGV[3]  id          (text)
 -- ARGV[4]  group       (text)
--- ARGV[5]  fence       (number)
+-- ARGV[5]  run         (text)  "<release> <fence> - - <losses>", as its record has them
 -- ARGV[6]  owner       (text)
 -- ARGV[7]  lane        (number) of the run, and of the one that is taken
 -- ARGV[8]  call        (text)  this call's own name
 -- ARGV[9]  ttl         (ms)    of the worker's lease
--- ARGV[10] extends     (0 | 1) the lease: its last renewal is some time ago
--- ARGV[11] take        (text)  lists: the next ticket of the lists · own: the group's next head · none
--- ARGV[12] release     (number) of the run's ticket
--- ARGV[13] losses      (count) as the ticket says
--- ARGV[14] named       (count) lists
--- ARGV[15-] queues     (text)  their names
--- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
+-- ARGV[10] take        (text)  lists: the next ticket of the lists · own: the group's next head · none; with a + behind
+--                              it when the lease is extended, as its last renewal is some time ago
+-- ARGV[11] queues      (text)  the names of the lists, with blanks between them
+-- ARGV[12-] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- ARGV[..] rejoins     (1)     when the continuation gives up its place: it joins the tail of its line when it is due
 -- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done · 3 finished, and
 --         the group's next head is held, or a sweep lets other groups go on · 4 more: advance may let another entry go
@@ -27,14 +24,14 @@
 --         continuation is due, with code 3 that head or sweep, or -1; to publish
 -- Complexity O(log on_the_way)
 --@include keys clock write entry release run take again ending invite stand_in fair freed turns
-local line, runs = KEYS[10], KEYS[11]
-local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
+local line, runs, id, group, owner, lane = KEYS[10], KEYS[11], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
+local release_of, fence, losses = string.match(ARGV[5], '^(%d+) (%d+) %- %- (%d+)$')
+local call, ttl, take, extends = ARGV[8], tonumber(ARGV[9]), string.match(ARGV[10], '^(%l+)(%+?)$')
 
-local after = 15 + named -- the continuation
-local lists = named_lists(12, 15, named)
+local after = 12 -- the continuation
+local lists = lists_of(12, ARGV[11])
 local out, ordinary = {}, not ARGV[after]
-local g = ordinary and open_ordinary(group, 'r', id, ARGV[12], fence, ARGV[13]) or open_group(group)
+local g = ordinary and open_ordinary(group, 'r', id, release_of, fence, losses) or open_group(group)
 local r = running(g, id, fence)
 if not r then
   local before, of, taken, at = lane_words(runs, lane)
@@ -51,7 +48,7 @@ local due, head, entry, held = end_run(lists, line, group, g, r, after, out)
 local due_text = due >= 0 and digits(now_ms() + due) or '-'
 local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
-  taken, message, begun, of, other = begin_next(12, 15, named, owner, call, head and not held and entry.queue)
+  taken, message, begun, of, other = begin_next(12, lists, owner, call, head and not held and entry.queue)
 end
 local own = head and (taken == OWN or take == 'own')
 if own and take == 'own' and g.flags ~= '-' then
@@ -80,7 +77,7 @@ local sweeps = needs_sweep()
 if sweeps then
   code, due = 3, 0
 end
-if extends == '1' then
+if extends == '+' then
   redis.call('ZADD', K.due, now_ms() + ttl, 'w ' .. owner)
 end
 keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') .. ' ' .. due_text, owner, ttl)

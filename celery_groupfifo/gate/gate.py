@@ -37,6 +37,7 @@ from celery_groupfifo.gate.parks import (
     read_park,
     run_parks,
     script_of,
+    words_of,
 )
 from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
@@ -112,11 +113,13 @@ class Gate(Batches, Inserting, Cutting):
         """
         keys = self.keyspace.of_group(entry.group)
         call = keys, *park_call(keys, entry, number, replaces)
-        reply, few = accept(self.store, self.settings.wait_replicas, script_of(entry), call)
+        answer, few = accept(self.store, self.settings.wait_replicas, script_of(entry), call)
+        reply = words_of(answer)
         if reply[0] == KNOWN and entry.exchanges:
-            reply, few = self._exchange(entry, number, reply)
-            if reply is None:
+            answered, few = self._exchange(entry, number, reply)
+            if answered is None:
                 return self.park(entry, number, replaces, producer)
+            reply = answered
         if reply[0] != DROPPED and few is None:  # else the number is for the repetition
             self._producers.append(Number(number.producer, number.value + 1))
         answer = self._parked(reply, entry, producer)
@@ -266,9 +269,9 @@ class Gate(Batches, Inserting, Cutting):
             return "fail", self._fail_call(call, call.failure)
         keys, ticket = self._keys(call.ticket), call.ticket
         more = [keys.line(ticket.group), keys.runs(call.owner)]
-        args: list[Any] = [ticket.entry, ticket.group, ticket.fence, call.owner, ticket.lane, call.call]
-        args += [self.settings.ttl_ms, int(call.extends), call.take, ticket.release, ticket.lost]
-        args += [len(call.lists), *(name for name, _ in call.lists)]
+        run = f"{ticket.release} {ticket.fence} - - {ticket.lost}"
+        args: list[Any] = [ticket.entry, ticket.group, run, call.owner, ticket.lane, call.call, self.settings.ttl_ms]
+        args += [f"{call.take}+" if call.extends else call.take, " ".join(name for name, _ in call.lists)]
         if call.continuation is not None:
             entry = call.continuation
             args += [entry.queue, entry.cut, entry.message, entry.delay, *([1] if entry.rejoins else ())]

@@ -99,10 +99,12 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     limits = stored_words(entry.fair, f"{entry.limits or NO_LIMITS}/+{entry.delay}" if waits else entry.limits)
     if entry.others:
         return _several_call(keys, entry, number, replaces, limits)
-    args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, 0 if waits else entry.delay]
-    args += [number.text, KEEP_MS, int(replaces)]
+    stored = f"{entry.group} {entry.queue} {entry.cut}\n".encode() + entry.message
+    args = [entry.quoted_id, entry.group, stored, number.text]
     bound, dedup = (None, None) if replaces else (entry.bound, entry.dedup)
-    order = "" if replaces else entry.order
+    order, delay = "" if replaces else entry.order, 0 if waits else entry.delay
+    if bound or limits or dedup or order or delay or replaces:
+        args += [delay, int(replaces)]
     if bound or limits or dedup or order:
         args += [bound.most, int(entry.drops)] if bound else ["", 0]
     if limits or dedup or order:
@@ -173,7 +175,12 @@ def exchanged(reply: Sequence[Any], entry: Entry, old: Old) -> list[Any] | None:
     return [UNDER_WAY] if code == -2 else old.refusal
 
 
-def read_park(reply: Sequence[Any], entry: Entry) -> tuple[bool | GroupFifoError, Sequence[Any]]:
+def words_of(reply: Any) -> Sequence[Any]:
+    """Return the words of a park's answer; the usual one is a number."""
+    return [reply] if isinstance(reply, int) else reply
+
+
+def read_park(reply: Any, entry: Entry) -> tuple[bool | GroupFifoError, Sequence[Any]]:
     """Read the answer to a park, and note in the entry what it has cost.
 
     Args:
@@ -183,7 +190,7 @@ def read_park(reply: Sequence[Any], entry: Entry) -> tuple[bool | GroupFifoError
     Returns:
         The answer, see `Gate.park`, and the tickets to publish.
     """
-    code, *rest = reply
+    code, *rest = words_of(reply)
     where, key, entry.existing = "", entry.key, None
     if entry.others and code in (DRAINING, FULL):
         key, rest = entry.keys[rest[0] - 1], []

@@ -7,6 +7,8 @@
 -- last one may be that of a refused call. So what was refused stands behind the number, until the next round trip:
 --   "<last number>/<first> <from>-<to>:<code>|<word>..." with the answer to these calls
 
+local KEEP = 600000 -- ms that a producer's number is remembered: longer than any caller repeats a call
+
 -- Returns whether a call was made already, its answer when it was refused, and what the producer's value is with its
 -- number.
 local function look_up(last, number)

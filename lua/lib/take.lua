@@ -3,17 +3,28 @@
 local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
 
+-- lists: queue -> key, from the script's last keys and one text with their names.
+local function lists_of(key, names)
+  local lists = {}
+  for name in string.gmatch(names, '%S+') do
+    lists[name] = KEYS[key]
+    key = key + 1
+  end
+  return lists
+end
+
+-- The lists are the last keys of the script, from a place on.
 -- own: the queue of the head that the caller has yet to release; nil: it has none.
 -- Returns id, message, fence, and the group with its state, which the caller writes; OWN when that head is the next
 -- one: the lists up to its own are empty; nothing when all are empty, or when the next message is not a ticket of this
 -- gate: that one keeps its turn, and the broker delivers it.
-local function begin_next(key, arg, count, owner, call, own)
+local function begin_next(key, lists, owner, call, own)
   local taken, message, begun, of, g
   local at, dropped, front = 0, 0, '{"properties": {"delivery_tag": "gf ' .. K.tag .. ' '
-  while at < count do
+  while KEYS[key + at] do
     local text = redis.pcall('RPOP', KEYS[key + at])
     if type(text) ~= 'string' then -- empty, or no list
-      if text == false and ARGV[arg + at] == own then
+      if text == false and own and lists[own] == KEYS[key + at] then
         taken = OWN
         break
       end

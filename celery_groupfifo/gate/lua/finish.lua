@@ -10,18 +10,15 @@
 -- ARGV[1-2]            clock, tag
 -- ARGV[3]  id          (text)
 -- ARGV[4]  group       (text)
--- ARGV[5]  fence       (number)
+-- ARGV[5]  run         (text)  "<release> <fence> - - <losses>", as its record has them
 -- ARGV[6]  owner       (text)
 -- ARGV[7]  lane        (number) of the run, and of the one that is taken
 -- ARGV[8]  call        (text)  this call's own name
 -- ARGV[9]  ttl         (ms)    of the worker's lease
--- ARGV[10] extends     (0 | 1) the lease: its last renewal is some time ago
--- ARGV[11] take        (text)  lists: the next ticket of the lists · own: the group's next head · none
--- ARGV[12] release     (number) of the run's ticket
--- ARGV[13] losses      (count) as the ticket says
--- ARGV[14] named       (count) lists
--- ARGV[15-] queues     (text)  their names
--- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
+-- ARGV[10] take        (text)  lists: the next ticket of the lists · own: the group's next head · none; with a + behind
+--                              it when the lease is extended, as its last renewal is some time ago
+-- ARGV[11] queues      (text)  the names of the lists, with blanks between them
+-- ARGV[12-] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- ARGV[..] rejoins     (1)     when the continuation gives up its place: it joins the tail of its line when it is due
 -- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done · 3 finished, and
 --         the group's next head is held, or a sweep lets other groups go on · 4 more: advance may let another entry go
@@ -29,6 +26,137 @@
 --         continuation is due, with code 3 that head or sweep, or -1; to publish
 -- Complexity O(log on_the_way)
 local redis_call = redis.call
+-- The usual end of a run: without a continuation, of the only entry under way in a group without flags, by a worker
+-- that takes the next ticket of its lists. It makes no function and hardly a table: a third of a script's time.
+-- Any other end, a repeated one too, finds everything as it was.
+do
+  local id, group, owner, take, names = ARGV[3], ARGV[4], ARGV[6], ARGV[10], ARGV[11]
+  local known = (take == 'lists' or take == 'lists+') and not ARGV[12] and redis_call('HGET', KEYS[2], group)
+  local said = '- 0 0\nr ' .. id .. ' ' .. ARGV[5] .. ' ' -- see read_ordinary
+  if known and string.find(known, said, 1, true) == 1 and not string.find(known, '\n', #said, true) then
+    local entries, groups, line = KEYS[1], KEYS[2], KEYS[10]
+    local item = redis_call('LPOP', line)
+    local usual, next_id, text, queue, cut, at, list = not item, nil, nil, nil, nil, nil, nil
+    if item then
+      next_id = string.sub(item, 18)
+      text = redis_call('HGET', entries, next_id)
+      local front = string.sub(item, 1, 17) .. group .. ' '
+      if text and string.find(text, front, 1, true) == 1 then
+        queue, cut, at = string.match(text, '^(%S+) (%d+)\n()', #front + 1) -- see read_entry
+      end
+      list = names == queue and KEYS[12]
+      local place = 12
+      for name in string.gmatch(not list and queue and names or '', '%S+') do
+        list = name == queue and KEYS[place] or list
+        place = place + 1
+      end
+      usual = list
+    end
+
+    -- The next ticket of the lists, see begin_next.
+    local ticket, own, from, drawn, lost, taken, of, waits_in = nil, false, nil, nil, nil, nil, nil, nil
+    for place = 12, usual and #KEYS or 0 do
+      from = KEYS[place]
+      ticket = redis.pcall('RPOP', from)
+      own = ticket == false and list == from
+      if ticket or own then
+        break
+      end
+    end
+    if ticket then
+      local front = '{"properties": {"delivery_tag": "gf ' .. ARGV[2] .. ' '
+      if type(ticket) ~= 'string' then -- no list
+        usual, ticket = false, nil
+      elseif string.find(ticket, front, 1, true) == 1 then
+        drawn = string.sub(ticket, #front + 1, #front + 16)
+        lost, taken, of = string.match(ticket, '^(%d+) %d+ (%S+) ([^"]+)"', #front + 18)
+      end
+      local state = of and redis_call('HGET', groups, of)
+      if state then
+        local wanted = '- 0 0\nw ' .. taken .. ' ' .. drawn .. ' - - - ' .. lost .. ' '
+        if string.find(state, wanted, 1, true) == 1 and not string.find(state, '\n', #wanted, true) then
+          waits_in = string.sub(state, #wanted + 19)
+        end
+      end
+      if ticket and not waits_in then
+        redis_call('RPUSH', from, ticket)
+        usual = usual and not of -- a plain message keeps its turn; a stale ticket is not usual
+      end
+    end
+
+    if usual then
+      local us = ARGV[1]
+      if us == '' then
+        local time = redis_call('TIME')
+        us = time[2]
+        us = time[1] .. (#us == 6 and us or string.sub('00000' .. us, -6))
+      end
+      local ms, begun = string.sub(us, 1, 13), 0
+      redis_call('HDEL', entries, id)
+      redis_call('HINCRBY', KEYS[8], 'tasks_finished', 1)
+      if waits_in then
+        redis_call('ZREM', KEYS[5], waits_in .. ' ' .. drawn .. ' ' .. of)
+        if string.sub(drawn, -1) == '0' and lost == '0' then -- see begin_run
+          local before = string.match(redis_call('HGET', KEYS[6], waits_in) or '', '^%d+') or '0'
+          if tonumber(before) < tonumber(drawn) then
+            redis_call('HSET', KEYS[6], waits_in, drawn .. ' ' .. ms)
+          end
+        end
+      end
+      if item or waits_in then -- see draw_number
+        begun = us
+        local last = redis_call('SET', KEYS[7], us, 'GET')
+        if last and last >= us then
+          begun = string.format('%.0f', last + 1)
+          redis_call('SET', KEYS[7], begun)
+        end
+      end
+      local message, next_state = '', nil
+      if item then -- see send_out
+        local words = 'gf ' .. ARGV[2] .. ' ' .. begun .. ' 0 ' .. string.sub(item, 1, 17) .. next_id .. ' ' .. group
+        message = '{"properties": {"delivery_tag": "' .. words .. '", "delivery_info": {'
+          .. string.sub(text, at, at + cut - 1) .. '"headers": {"groupfifo": "' .. words .. '", '
+          .. string.sub(text, at + cut)
+        next_state = own and ' ' .. begun .. ' - - 0 ' .. ms .. ' ' .. owner .. ' ' .. ARGV[8] .. ' '
+          or ' - - - 0 ' .. ms .. ' - - '
+        next_state = (own and '- 0 0\nr ' or '- 0 0\nw ') .. next_id .. ' ' .. begun .. next_state .. queue
+      else
+        redis_call('HDEL', groups, group)
+      end
+      if waits_in then
+        local state = '- 0 0\nr ' .. taken .. ' ' .. drawn .. ' ' .. begun .. ' - - ' .. lost .. ' ' .. ms .. ' '
+          .. owner .. ' ' .. ARGV[8] .. ' ' .. waits_in
+        if next_state then
+          redis_call('HSET', groups, group, next_state, of, state)
+        else
+          redis_call('HSET', groups, of, state)
+        end
+      elseif next_state then
+        redis_call('HSET', groups, group, next_state)
+      end
+      if own then
+        of, taken = group, next_id
+      else
+        if item then
+          redis_call('ZADD', KEYS[5], 0, queue .. ' ' .. begun .. ' ' .. group)
+          redis_call('LPUSH', list, message)
+        end
+        message, begun = waits_in and ticket or '', waits_in and begun or 0
+      end
+      if take == 'lists+' then
+        redis_call('ZADD', KEYS[3], ms + ARGV[9], 'w ' .. owner)
+      end
+      if redis_call('HSET', KEYS[11], ARGV[7], ARGV[8] .. ' ' .. (of or '-') .. ' ' .. (taken or '-') .. ' -') == 1 then
+        redis_call('PERSIST', KEYS[11]) -- see keep_lane
+        redis_call('ZADD', KEYS[3], ms + ARGV[9], 'w ' .. owner)
+      end
+      return { 1, message, begun, -1 }
+    end
+    if item then
+      redis_call('LPUSH', line, item)
+    end
+  end
+end
 local K_entries = KEYS[1]
 local K_groups = KEYS[2]
 local K_due = KEYS[3]
@@ -564,37 +692,38 @@ local REDELIVERED = '"redelivered": true, '
 local steps = 100 -- empty places that one call may walk over
 local MOST = 20 -- members that one call looks at
 
-local line, runs = KEYS[10], KEYS[11]
-local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
+local line, runs, id, group, owner, lane = KEYS[10], KEYS[11], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
+local release_of, fence, losses = string.match(ARGV[5], '^(%d+) (%d+) %- %- (%d+)$')
+local call, ttl, take, extends = ARGV[8], tonumber(ARGV[9]), string.match(ARGV[10], '^(%l+)(%+?)$')
 
-local after = 15 + named -- the continuation
-local named_lists_44
-do -- named_lists(12, 15, named)
-  local key, arg, count = 12, 15, named
+local after = 12 -- the continuation
+local lists_of_50
+do -- lists_of(12, ARGV[11])
+  local key, names = 12, ARGV[11]
   local lists = {}
-  for i = 0, count - 1 do
-    lists[ARGV[arg + i]] = KEYS[key + i]
+  for name in string.gmatch(names, '%S+') do
+    lists[name] = KEYS[key]
+    key = key + 1
   end
-  named_lists_44 = lists
+  lists_of_50 = lists
 end
-local lists = named_lists_44
+local lists = lists_of_50
 local out, ordinary = {}, not ARGV[after]
-local g = ordinary and open_ordinary(group, 'r', id, ARGV[12], fence, ARGV[13]) or open_group(group)
-local running_50
+local g = ordinary and open_ordinary(group, 'r', id, release_of, fence, losses) or open_group(group)
+local running_49
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_50 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_49 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_50
+local r = running_49
 if not r then
-  local lane_words_45, lane_words_46, lane_words_47, lane_words_48
+  local lane_words_44, lane_words_45, lane_words_46, lane_words_47
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_45, lane_words_46, lane_words_47, lane_words_48 = call, group, id, due
+    lane_words_44, lane_words_45, lane_words_46, lane_words_47 = call, group, id, due
   end
-  local before, of, taken, at = lane_words_45, lane_words_46, lane_words_47, lane_words_48
+  local before, of, taken, at = lane_words_44, lane_words_45, lane_words_46, lane_words_47
   if before ~= call then
     return { 0, '', 0, -1 }
   end
@@ -1968,14 +2097,14 @@ local due_text = due >= 0 and digits(now_ms() + due) or '-'
 local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
   local begin_next_51, begin_next_52, begin_next_53, begin_next_54, begin_next_55
-  do -- begin_next(12, 15, named, owner, call, head and not held and entry.queue)
-    local key, arg, count, own = 12, 15, named, head and not held and entry.queue
+  do -- begin_next(12, lists, owner, call, head and not held and entry.queue)
+    local key, own = 12, head and not held and entry.queue
     local taken, message, begun, of, g
     local at, dropped, front = 0, 0, '{"properties": {"delivery_tag": "gf ' .. K_tag .. ' '
-    while at < count do
+    while KEYS[key + at] do
       local text = redis.pcall('RPOP', KEYS[key + at])
       if type(text) ~= 'string' then -- empty, or no list
-        if text == false and ARGV[arg + at] == own then
+        if text == false and own and lists[own] == KEYS[key + at] then
           taken = OWN
           break
         end
@@ -1992,7 +2121,7 @@ if take == 'lists' then
         end
         local noted = string.sub(drawn, -1) == '0' -- one in ten is enough where what is missing can be looked for
         g = open_ordinary(group, 'w', id, drawn, '-', lost)
-        local begin_run_49
+        local begin_run_48
         do -- begin_run(group, g, id, drawn, owner, call, noted)
           local drawn = drawn
           local r, fence = record_of(g, id), nil
@@ -2029,9 +2158,9 @@ if take == 'lists' then
               r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
             end
           end
-          begin_run_49 = fence
+          begin_run_48 = fence
         end
-        begun = begin_run_49
+        begun = begin_run_48
         if begun then
           taken, message, of = id, text, group
           break
@@ -2609,7 +2738,7 @@ local sweeps = needs_sweep_34
 if sweeps then
   code, due = 3, 0
 end
-if extends == '1' then
+if extends == '+' then
   redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)
 end
 do -- keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') .. ' ' .. due_text, owner, ttl)

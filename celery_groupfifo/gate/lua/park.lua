@@ -10,26 +10,61 @@
 -- ARGV[1-2]          clock, tag
 -- ARGV[3]  id        (text)
 -- ARGV[4]  group     (text)
--- ARGV[5]  queue     (text)
--- ARGV[6]  cut       (bytes)   where the message's second ticket goes
--- ARGV[7]  message   (bytes)
--- ARGV[8]  delay     (ms)      joins the line later; 0: now
--- ARGV[9]  number    (text)    of this producer's parks, from 1; of many in one round trip see lib/number.lua
--- ARGV[10] keep      (ms)      how long the producer's number is remembered
--- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
--- ARGV[12] most      (count)   parked entries that the group may have; absent or '': any number
--- ARGV[13] drops     (0 | 1)   the oldest one makes room; absent with `most`
--- ARGV[14] limits    (text)    of the entry, see lib/limits.lua; absent or '': none
--- ARGV[15] identity  (text)    of the call, see lib/identity.lua; absent or '': its id
--- ARGV[16] after     (ms)      how long the identity counts after the end; absent with `identity`
--- ARGV[17] latest    (0 | 1)   it is parked also while others with the identity are under way; absent with `identity`
--- ARGV[18] value     (text)    with a delay: that is its window, see lib/window.lua; absent: it has none
--- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this call before
+-- ARGV[5]  entry     (bytes)   "<group> <queue> <cut>\n<message>"; cut: where the message's second ticket goes
+-- ARGV[6]  number    (text)    of this producer's parks, from 1; of many in one round trip see lib/number.lua
+-- ARGV[7]  delay     (ms)      joins the line later; absent or 0: now
+-- ARGV[8]  replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line;
+--                              absent with `delay`
+-- ARGV[9]  most      (count)   parked entries that the group may have; absent or '': any number
+-- ARGV[10] drops     (0 | 1)   the oldest one makes room; absent with `most`
+-- ARGV[11] limits    (text)    of the entry, see lib/limits.lua; absent or '': none
+-- ARGV[12] identity  (text)    of the call, see lib/identity.lua; absent or '': its id
+-- ARGV[13] after     (ms)      how long the identity counts after the end; absent with `identity`
+-- ARGV[14] latest    (0 | 1)   it is parked also while others with the identity are under way; absent with `identity`
+-- ARGV[15] value     (text)    with a delay: that is its window, see lib/window.lua; absent: it has none
+-- Returns 1 parked · {1, queue, message} the same; to publish when given
+--         · {2, [queue, message]...} parked by this call before
 --         · {3, id, entry, [queue, message]...} parked, now or before, and the entry that made room
 --         · {-1, entry, where} there is a duplicate: the id's own when it is not named; where it is, see lib/claim.lua
 --         · {-2} the group is draining · {-3} it is full
 -- Complexity O(1); O(log due) with a delay
 local redis_call = redis.call
+-- The usual park: at once, to a group that is under way, by a call without options. It makes no function and no table,
+-- which is a third of a script's time. Any other park, a repeated one too, finds everything as it was.
+do
+  if not ARGV[7] then
+    local keep = 600000 -- see lib/number.lua
+    local entries, line, producer, id, number = KEYS[1], KEYS[10], KEYS[11], ARGV[3], ARGV[6]
+    local state = redis_call('HGET', KEYS[2], ARGV[4])
+    if state and string.find(state, '^[^din\n]+\n') then -- see is_busy
+      local us = ARGV[1]
+      if us == '' then
+        local time = redis_call('TIME')
+        us = time[2]
+        us = time[1] .. (#us == 6 and us or string.sub('00000' .. us, -6))
+      end
+      -- The place is written first, see park.lua.
+      local place = us .. ' ' .. id
+      local length = redis_call('RPUSHX', line, place)
+      local new = redis_call('HSETNX', entries, id, us .. ' ' .. ARGV[5]) == 1
+      local last = new and redis_call('SET', producer, number, 'PX', keep, 'GET')
+      local before = last and string.match(last, '^(%d+)/?%d*$') -- see keep_number
+      if new and (not last or before and tonumber(before) < tonumber(string.match(number, '^%d+'))) then
+        if length == 0 then
+          redis_call('RPUSH', line, place)
+        end
+        return 1
+      end
+      if last then
+        redis_call('SET', producer, last, 'PX', keep)
+        redis_call('HDEL', entries, id)
+      end
+      if length > 0 then
+        redis_call('RPOP', line)
+      end
+    end
+  end
+end
 local K_entries = KEYS[1]
 local K_groups = KEYS[2]
 local K_due = KEYS[3]
@@ -329,6 +364,7 @@ local function open_group(group)
   end
   return g
 end
+local KEEP = 600000 -- ms that a producer's number is remembered: longer than any caller repeats a call
 local BELL = 5000 -- ms that a bell waits for a worker
 -- Limits in the words of a call: "/+" and the ms until its ETA, at their end, is due at a time. Returns them with a
 -- blank before, as an entry has them; empty when there are none.
@@ -352,17 +388,17 @@ local function is_full(line, g, most)
 end
 local TAKEN = 8 -- names that the entries of one task may have, see keys.py
 
-local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local group, queue, cut, message, identity = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[15] ~= '' and ARGV[15] or nil
-local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12] or '')
+local line, producer, wake, list, group, number = KEYS[10], KEYS[11], KEYS[12], KEYS[13], ARGV[4], ARGV[6]
+local queue, cut, from = string.match(ARGV[5], '^%S+ (%S+) (%d+)\n()')
+local delay, replaces, most = tonumber(ARGV[7] or 0), ARGV[8], tonumber(ARGV[9] or '')
 
-local us, busy, limits = K_us_text, is_busy(group), limits_text(ARGV[14])
+local us, busy, limits, identity = K_us_text, is_busy(group), limits_text(ARGV[11]), ARGV[12] ~= '' and ARGV[12] or nil
 local g = (most or identity or not busy) and open_group(group)
-local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
+local text = us .. ' ' .. string.sub(ARGV[5], 1, from - 2) .. limits .. '\n' .. string.sub(ARGV[5], from)
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
 local name_call_65, name_call_66, name_call_67
-do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replaces)
-  local id, latest = ARGV[3], ARGV[17]
+do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[14], replaces)
+  local id, latest = ARGV[3], ARGV[14]
   local name, holder, where = id, nil, nil
   local asks = identity or g and replaces ~= '1' and has_flag(g, 'i')
   if asks then
@@ -437,8 +473,8 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
 end
 local id, holder, where = name_call_65, name_call_66, name_call_67
 if holder then
-  do -- refuse_early(producer, keep, number, '-1|' .. holder .. '|' .. where)
-    local words = '-1|' .. holder .. '|' .. where
+  do -- refuse_early(producer, KEEP, number, '-1|' .. holder .. '|' .. where)
+    local keep, words = KEEP, '-1|' .. holder .. '|' .. where
     if not tonumber(number) then
       do -- restore_number(producer, redis_call('GET', producer), keep, number, words)
         local last = redis_call('GET', producer)
@@ -470,7 +506,8 @@ local first = joins and redis_call('RPUSHX', line, us .. ' ' .. id) == 0
 local known = refused and redis_call('HEXISTS', K_entries, id) == 1
   or not refused and redis_call('HSETNX', K_entries, id, text) == 0
 local keep_number_24, keep_number_25, keep_number_26
-do -- keep_number(producer, number, keep)
+do -- keep_number(producer, number, KEEP)
+  local keep = KEEP
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
   local repeated = last and (tonumber(last) or -1) >= (tonumber(number) or math.huge)
   local told
@@ -504,11 +541,11 @@ end
 local last, repeated, told = keep_number_24, keep_number_25, keep_number_26
 
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
-local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
+local drops = refused == -3 and ARGV[10] == '1' and not known and not repeated
 if drops then
   local make_room_60, make_room_61
-  do -- make_room(line, group, g, id, text, delay, out, producer, number, keep)
-    local id, text = id, text
+  do -- make_room(line, group, g, id, text, delay, out, producer, number, KEEP)
+    local id, text, keep = id, text, KEEP
     local refused, first = -3, nil
     local drop_oldest_58, drop_oldest_59
     do -- drop_oldest(line, group, g)
@@ -776,8 +813,8 @@ if repeated then
   return answer_again_54
 elseif known and not name or refused and not r then
   local code = known and not name and -1 or refused
-  do -- restore_number(producer, last, keep, number, code)
-    local words = code
+  do -- restore_number(producer, last, KEEP, number, code)
+    local keep, words = KEEP, code
     local own, first = string.match(number, '^(%d+)/(%d+)$')
     local value, answer = last, tostring(words)
     if own then
@@ -797,7 +834,8 @@ elseif known and not name or refused and not r then
   end
   return { code }
 elseif r then
-  do -- store_continuation(group, r, queue, cut, message, delay)
+  do -- store_continuation(group, r, queue, cut, string.sub(ARGV[5], from), delay)
+    local message = string.sub(ARGV[5], from)
     local text = redis_call('HGET', K_entries, r.id) or ''
     local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+([^\n]*)\n')
     local head = table.concat({ parked or K_us_text, group, queue, cut }, ' ') .. (limits or '')
@@ -841,8 +879,8 @@ elseif known then
   redis_call('HSET', K_entries, id, text)
 end
 
-do -- claim_new(group, g, identity, ARGV[16], ARGV[17], ARGV[3], id)
-  local after, latest, id, name = ARGV[16], ARGV[17], ARGV[3], id
+do -- claim_new(group, g, identity, ARGV[13], ARGV[14], ARGV[3], id)
+  local after, latest, id, name = ARGV[13], ARGV[14], ARGV[3], id
   if identity and (name ~= id or latest ~= '1' or string.sub(identity, 1, 1) ~= ';') then
     do -- claim(group, g, identity, after, name)
       local field = 'i ' .. group .. ' ' .. identity
@@ -904,8 +942,8 @@ do -- claim_new(group, g, identity, ARGV[16], ARGV[17], ARGV[3], id)
 end
 if delay > 0 then
   g = open_group(group)
-  do -- schedule(group, g, id, delay, wake, ARGV[18])
-    local value = ARGV[18]
+  do -- schedule(group, g, id, delay, wake, ARGV[15])
+    local value = ARGV[15]
     local at = K_ETAS + now_ms() + delay
     local sooner = redis_call('ZRANGEBYSCORE', K_due, K_ETAS, at, 'LIMIT', 0, 1)
     redis_call('ZADD', K_due, at, 'e ' .. group .. ' ' .. id)
@@ -977,8 +1015,8 @@ if delay > 0 then
     end
   end
 elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry is before it
-  do -- release_first(lists, group, g, id, queue, cut, limits, text, #message, out, wake)
-    local group, id, queue, cut, limits, text, length = group, id, queue, cut, limits, text, #message
+  do -- release_first(lists, group, g, id, queue, cut, limits, text, #ARGV[5] - from + 1, out, wake)
+    local group, id, queue, cut, limits, text, length = group, id, queue, cut, limits, text, #ARGV[5] - from + 1
     local entry = {
       us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
       at = #text - length + 1,

@@ -18,6 +18,8 @@ LUA = build.ROOT / build.SOURCES
 SHARED_KEYS, SHARED_ARGS = len(BASE), 2
 FILES = sorted(path.stem for path in LUA.glob("*.lua"))
 PARTS = sorted(f"lib/{path.stem}" for path in (LUA / "lib").glob("*.lua"))
+#: What stands before a script's functions, see lua/build.py.
+QUICK = sorted(f"quick/{path.stem}" for path in (LUA / "quick").glob("*.lua"))
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def used(name: str, kind: str) -> Said:
             open_from |= set(re.findall(r"for i = (\d+), \d+ \+ count", body))
     else:
         open_from |= set(re.findall(r"for (?:i|at) = (\d+), #ARGV", body))
+        open_from |= set(re.findall(r"local after = (\d+)", body))
         open_from |= {".." for _ in re.findall(r"for i = \d+ \+ count, #ARGV|ARGV\[after\]", body)}
     return Said(frozenset(single), frozenset(open_from))
 
@@ -132,6 +135,11 @@ def test_a_file_is_short(name: str) -> None:
     assert len(code(text(name))) <= 60
 
 
+@pytest.mark.parametrize("name", QUICK)
+def test_what_is_quick_makes_no_function(name: str) -> None:
+    assert not re.search(r"\bfunction\b", "\n".join(code(text(name))))
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_caller_gives_what_the_header_says(world: World, case: Case) -> None:
     call = case.prepare(world)
@@ -145,8 +153,8 @@ def test_the_caller_gives_what_the_header_says(world: World, case: Case) -> None
             assert len(values) >= least
         else:
             optional = int(kind == "KEYS" and mine.script in ("park", "rerelease", "revoke"))  # the broker's list
-            if kind == "ARGV":  # the depth's bound, the limits, and the identity
-                optional = {"park": 7, "exchange": 2}.get(mine.script, 0)
+            if kind == "ARGV":  # the delay, the depth's bound, the limits, and the identity
+                optional = {"park": 9, "exchange": 2}.get(mine.script, 0)
             assert least - optional <= len(values) <= least
     lists = [index for index, key in enumerate(mine.keys, 1) if key in ("q", "q2")]
     assert all(index > SHARED_KEYS for index in lists)
@@ -174,7 +182,7 @@ def named_keys(name: str) -> set[str]:
 
 
 #: Shared parts know the keys by the names that scripts hand them over with.
-NAMED = frozenset[str]().union(*(named_keys(name) for name in (*FILES, *PARTS)))
+NAMED = frozenset[str]().union(*(named_keys(name) for name in (*FILES, *PARTS, *QUICK)))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -184,5 +192,5 @@ def test_no_key_is_made_up_inside_a_script(name: str) -> None:
     assert calls
     for command, key in calls:
         if command != "TIME":
-            known = key.startswith(("K_", "KEYS[")) or key in NAMED or re.fullmatch(r"lists\[queue\]|list", key)
+            known = key.startswith(("K_", "KEYS[")) or key in NAMED or re.fullmatch(r"lists\[queue\]|list|from", key)
             assert known, f"{command} {key}"

@@ -45,9 +45,9 @@ SCRIPTS = (
     ),
     Mutant(
         "what a lost worker ran is never found: an end notes nothing of what it takes",
-        "lua/finish.lua",
-        "' ' .. (taken or '-') .. ' '",
-        "' - '",
+        "lua/quick/finish.lua",
+        "' ' .. (taken or '-') .. ' -'",
+        "' - -'",
         ("tests/gate/scripts/test_leases.py::test_all_runs_of_a_lost_worker_are_found",),
     ),
     Mutant(
@@ -432,16 +432,16 @@ SCRIPTS = (
     ),
     Mutant(
         "a hand-off of the own successor passes a list that comes before",
-        "lua/lib/take.lua",
-        "      if text == false and ARGV[arg + at] == own then\n",
-        "      if own then\n",
+        "lua/quick/finish.lua",
+        "    own = ticket == false and list == from\n",
+        "    own = ticket == false and list\n",
         ("tests/gate/scripts/test_finish.py::test_the_own_successor_waits_for_the_lists_before_its_own",),
     ),
     Mutant(
         "a worker that dies between a pop and its reservation loses the group",
-        "lua/lib/take.lua",
-        "begin_run(group, g, id, drawn, owner, call, noted)\n",
-        "drawn\n",
+        "lua/quick/finish.lua",
+        "drawn .. ' ' .. begun .. ' - - '",
+        "drawn .. ' ' .. drawn .. ' - - '",
         ("tests/gate/scripts/test_finish.py::test_the_same_finish_again_gives_the_same_answer",),
     ),
     Mutant(
