@@ -1361,7 +1361,7 @@ STRUCK = (
         "if self._occupies(call)]",
         "if self._occupies(call) and call.script == 'begin']",
         (
-            "tests/unit/test_prefetch.py::test_a_delivery_without_an_answer_leaves_its_place_until_it_comes[finish]",
+            "tests/unit/test_prefetch.py::test_a_delivery_without_an_answer_leaves_its_place_until_it_comes",
             "tests/faults/cluster/test_cluster.py::test_a_node_that_hangs_holds_up_its_own_partitions_alone",
         ),
     ),
