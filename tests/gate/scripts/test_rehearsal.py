@@ -22,7 +22,8 @@ SHORT = Plan(
     lease=10,
     deaths=960,
     lost=0.02,
-    tickets=0.01,
+    tickets=0.05,
+    seed=2,
     samples=2,
 )
 
@@ -82,7 +83,7 @@ def said(outcome: Outcome) -> str:
     return "\n".join(map(str, outcome.judge.breaches)) + f"\n{outcome.judge.counts}"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2, 3])
 def test_a_day_with_failures_breaks_no_rule(redis_url: str, seed: int) -> None:
     outcome = rehearse(Plan(**{**vars(SHORT), "seed": seed}), redis_url)
     counts = outcome.judge.counts
