@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
-from uuid import uuid4
 
 from celery import Celery
 
@@ -24,6 +22,7 @@ from celery_groupfifo.gate.cutting import Cutting
 from celery_groupfifo.gate.insert import Inserting
 from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names
 from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket
+from celery_groupfifo.gate.numbers import Numbers
 from celery_groupfifo.gate.packing import ScriptArguments
 from celery_groupfifo.gate.parks import (
     DROPPED,
@@ -73,7 +72,7 @@ class Gate(Batches, Inserting, Cutting):
     ) -> None:
         super().__init__(store, keyspace, settings, releaser)
         self.server = server
-        self._producers: deque[Number] = deque()
+        self._numbers = Numbers()
 
     # -- producers ---------------------------------------------------------
 
@@ -83,11 +82,7 @@ class Gate(Batches, Inserting, Cutting):
 
     def numbers(self, many: int) -> list[Number]:
         """Return numbers for parks in one round trip."""
-        try:
-            first = self._producers.popleft()
-        except IndexError:
-            first = Number(uuid4().hex, 1)
-        return [Number(first.producer, first.value + i) for i in range(many)]
+        return self._numbers.take(many)
 
     def numbers_of(self, entries: Sequence[Entry]) -> list[Number]:
         """Return numbers for the parks of entries in one round trip, see `numbers_for`."""
@@ -121,7 +116,7 @@ class Gate(Batches, Inserting, Cutting):
                 return self.park(entry, number, replaces, producer)
             reply = answered
         if reply[0] != DROPPED and few is None:  # else the number is for the repetition
-            self._producers.append(Number(number.producer, number.value + 1))
+            self._numbers.give_back(number)
         answer = self._parked(reply, entry, producer)
         if isinstance(answer, GroupFifoError):
             raise answer
@@ -153,7 +148,7 @@ class Gate(Batches, Inserting, Cutting):
         replies, few = run_parks(partial(accept_all, self.store, self.settings.wait_replicas), entries, calls)
         used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.drops or entry.exchanges)]
         if used and few is None:
-            self._producers.append(Number(used[-1].producer, used[-1].value + 1))
+            self._numbers.give_back(used[-1])
         pairs = zip(replies, entries, strict=True)
         answers = [self._parked(reply, entry, producer) for reply, entry in pairs]
         for at, entry in enumerate(entries):
@@ -217,7 +212,7 @@ class Gate(Batches, Inserting, Cutting):
         more = [keys.line(group), keys.producer(number.producer), keys.audit, keys.wake]
         args: list[Any] = [name, group, number.value, KEEP_MS, note]
         code, *rest = self.store.run("revoke", keys, more, args)
-        self._producers.append(Number(number.producer, number.value + 1))
+        self._numbers.give_back(number)
         self.publish(rest)
         return int(code) == 1
 

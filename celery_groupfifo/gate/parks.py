@@ -100,7 +100,7 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     if entry.others:
         return _several_call(keys, entry, number, replaces, limits)
     stored = f"{entry.group} {entry.queue} {entry.cut}\n".encode() + entry.message
-    args = [entry.quoted_id, entry.group, stored, number.text]
+    args: list[Any] = [entry.quoted_id, entry.group, stored, number.text]
     bound, dedup = (None, None) if replaces else (entry.bound, entry.dedup)
     order, delay = "" if replaces else entry.order, 0 if waits else entry.delay
     if bound or limits or dedup or order or delay or replaces:
