@@ -254,8 +254,7 @@ class Found:
         due: Time when it joins the line or goes out again; None: no time is known.
         running: Its run, when it runs.
         dead_letter: Its newest dead letter, when it is one.
-        args: Its arguments, as Celery shows them.
-        kwargs: Its keyword arguments, likewise.
+        args, kwargs: Its arguments, as Celery shows them.
         traceback: Of a task that blocks its group, if the result backend has it, and of a dead letter; else empty.
         order_value: The number that it is sorted by, while it waits in its window; else None.
         dedup_key: By which later calls are its duplicates; None: by its id, or it is a dead letter.
