@@ -123,7 +123,7 @@ class UnsupportedServer(GroupFifoError):
 
 
 class UnsupportedState(GroupFifoError):
-    """What the gate has stored is of a version that this release can't read, or for another number of partitions."""
+    """The stored state has a version that this release can't read, or another number of partitions."""
 
 
 class ScriptRefused(GroupFifoError):

@@ -21,7 +21,7 @@
 --         · {-1} the id is parked or running already · {-2, place} a group is draining: its place, from 1
 --         · {-3, place} one is full
 -- Complexity O(groups)
---@include keys write flag entry number advance again overflow said bell record
+--@include keys write flag entry number advance again told overflow said bell record
 local NAMES = 8 -- names that the entries of one task may have, see keys.py
 local producer, wake, id, queue, cut, message = KEYS[10], KEYS[11], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local number, keep, replaces, most, many = ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[12])

@@ -39,7 +39,7 @@ class Read:
         code: Of the group, see `AGAIN`, `ASIDE` and `REFUSED`.
         failed: Heads that had failed and blocked the group: they are gone, and known to have failed.
         places: The first places of the part.
-        told: Those whose entries are there.
+        present: Those whose entries are there.
         gone: Their tasks, in order.
     """
 
@@ -47,7 +47,7 @@ class Read:
     code: int
     failed: int
     places: list[str]
-    told: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
     gone: list[Gone] = field(default_factory=list)
 
     @property
@@ -130,7 +130,7 @@ class Cutting(Recovery):
         args: list[Word] = [CLAIM_MS]
         for read in reads:
             more += [read.part.key, keys.line(read.part.group)]
-            args += [read.part.group, read.part.fence, len(read.places), "\n".join(read.told)]
+            args += [read.part.group, read.part.fence, len(read.places), "\n".join(read.present)]
         asides, *words = self.store.run("cancel", keys, more, args)
         self.publish(words)
         return [letter == "1" for letter in asides.decode()]
@@ -178,7 +178,7 @@ def _take(reads: Sequence[Read], texts: Sequence[bytes | None]) -> None:
             text = texts[at]
             at += 1
             if text is not None and (text.startswith(us.encode() + b" ") or StoredEntry.parse(text) is None):
-                read.told.append(place)
+                read.present.append(place)
                 read.gone.append((task_of(name), text))
 
 

@@ -247,14 +247,15 @@ class Found:
         task_id: Of the task.
         key: Of its group.
         state: `parked`, `scheduled` (for its ETA, or in its window), `waiting` (for a slot), `running`, `held`,
-            `blocked` (it has failed, and its group waits for an operator), `dead_letter` (it was set aside).
+            `blocked` (its group waits for an operator), `dead_letter` (it was set aside).
         task: Its name.
         place: Number of tasks before it in line, when it is parked; else None.
         parked_at: Time when the gate accepted it; None when its entry can't be read.
         due: Time when it joins the line or goes out again; None: no time is known.
         running: Its run, when it runs.
         dead_letter: Its newest dead letter, when it is one.
-        args, kwargs: Its arguments, as Celery shows them.
+        args: Its arguments, as Celery shows them.
+        kwargs: Its keyword arguments, likewise.
         traceback: Of a task that blocks its group, if the result backend has it, and of a dead letter; else empty.
         order_value: The number that it is sorted by, while it waits in its window; else None.
         dedup_key: By which later calls are its duplicates; None: by its id, or it is a dead letter.

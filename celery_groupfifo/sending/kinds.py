@@ -28,15 +28,15 @@ AGE = 1.0
 _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?|-?\d[\d.eE+-]*')
 #: The texts that are the same in a kind; and those that are looked at: some headers, which are in the result, the body.
 _SAME = (b"task", b"content-type", b"content-encoding", b"body_encoding", b"lang")
-_TOLD = ("group", "parent_id")
-_GROUPS = (*map(str.encode, _TOLD), b"body")
+_IN_RESULT = ("group", "parent_id")
+_GROUPS = (*map(str.encode, _IN_RESULT), b"body")
 #: The end of a body without a chord.
 _NO_CHORD = b'"chord": null}]'
 #: The parts of Celery that write a result; wrapped by somebody else, each result goes through them.
 _WRITERS = ("mark_as_revoked", "store_result", "_store_result", "_get_result_meta", "set", "_set", "encode", "ensure")
 
 
-class Template(NamedTuple):
+class ResultTemplate(NamedTuple):
     """The result of a revoked task, with places for ids.
 
     Attributes:
@@ -57,22 +57,22 @@ class Template(NamedTuple):
         return self.prefix + name, value
 
 
-class Kind:
+class ResultKind:
     """A kind of messages.
 
     Args:
         shape: Matches the stored entries of the kind: the words in the result are its groups, and then the body.
         backend: Of the tasks; None: nothing is stored for them.
         request: Of one of them.
-        told: The names of the words in the result.
+        names: The names of the words in the result.
         reason: That the results give.
     """
 
-    def __init__(self, shape: re.Pattern[bytes], backend: Any, request: Context, told: list[str], reason: str) -> None:
+    def __init__(self, shape: re.Pattern[bytes], backend: Any, request: Context, names: list[str], reason: str) -> None:
         self.backend = backend
         self._match = shape.fullmatch
-        self._request, self._told, self._reason = request, told, reason
-        self._template: Template | None = None
+        self._request, self._names, self._reason = request, names, reason
+        self._template: ResultTemplate | None = None
         self._until = 0.0
 
     def words(self, text: bytes) -> tuple[bytes, ...] | None:
@@ -84,18 +84,18 @@ class Kind:
         end = b64decode(body[-64:]) if len(body) % 4 == 0 else b""
         return tuple(words) if end.endswith(_NO_CHORD) else None
 
-    def template(self) -> Template | None:
+    def template(self) -> ResultTemplate | None:
         """Return what Celery stores for a task of the kind now; None: it is nothing that others can have."""
         if monotonic() >= self._until:
             self._template, self._until = self._written(), monotonic() + AGE
         return self._template
 
-    def _written(self) -> Template | None:
-        marks = [uuid4().hex for _ in range(len(self._told) + 1)]
+    def _written(self) -> ResultTemplate | None:
+        marks = [uuid4().hex for _ in range(len(self._names) + 1)]
         noted, backend = _Noted(), object.__new__(type(self.backend))
         backend.__dict__.update(self.backend.__dict__)
         backend.__dict__["client"] = noted
-        request = Context(self._request.__dict__, id=marks[0], **dict(zip(self._told, marks[1:], strict=True)))
+        request = Context(self._request.__dict__, id=marks[0], **dict(zip(self._names, marks[1:], strict=True)))
         backend.mark_as_revoked(marks[0], self._reason, request=request, store_result=True)
         if len(noted.commands) != 2:
             return None
@@ -108,7 +108,7 @@ class Kind:
             return None
         parts = re.split(b"(" + "|".join(marks).encode() + b")", value)
         pieces = tuple(marks.index(part.decode()) if at % 2 else part for at, part in enumerate(parts))
-        return Template(key.removesuffix(marks[0].encode()), pieces, expires)
+        return ResultTemplate(key.removesuffix(marks[0].encode()), pieces, expires)
 
 
 def _bytes(word: str | bytes) -> bytes:
@@ -151,7 +151,7 @@ class _Noted:
         return []
 
 
-def kind_of(app: Celery, text: bytes, reason: str) -> Kind | None:
+def kind_of(app: Celery, text: bytes, reason: str) -> ResultKind | None:
     """Return the kind of a stored entry; None: its task is told by itself."""
     try:
         request = read_request(message_of(text))
@@ -165,10 +165,10 @@ def kind_of(app: Celery, text: bytes, reason: str) -> Kind | None:
     found = _shape_of(text)
     if found is None:
         return None
-    shape, told = found
-    if any(bool(request.get(name)) != (name in told) for name in _TOLD):
+    shape, names = found
+    if any(bool(request.get(name)) != (name in names) for name in _IN_RESULT):
         return None
-    return Kind(shape, backend if stored else None, request, told, reason)
+    return ResultKind(shape, backend if stored else None, request, names, reason)
 
 
 def _is_usual(app: Celery, backend: Any) -> bool:
@@ -207,4 +207,4 @@ def _shape_of(text: bytes) -> tuple[re.Pattern[bytes], list[str]] | None:
     return re.compile(b"".join(pattern), re.DOTALL), groups[:-1]
 
 
-__all__ = ["ID", "Kind", "Template", "kind_of"]
+__all__ = ["ID", "ResultKind", "ResultTemplate", "kind_of"]

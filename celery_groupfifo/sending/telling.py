@@ -16,7 +16,7 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.cutting import Gone
 from celery_groupfifo.gate.records import message_of
 from celery_groupfifo.gate.stream import ResponseError, Stream
-from celery_groupfifo.sending.kinds import ID, Kind, kind_of
+from celery_groupfifo.sending.kinds import ID, ResultKind, kind_of
 from celery_groupfifo.sending.revoke import mark, request_of, tell_monitors
 
 #: Kinds of tasks that are told apart in one action, and ids in one event for monitors.
@@ -36,7 +36,7 @@ class Teller:
 
     def __init__(self, app: Celery, reason: str = "revoked") -> None:
         self._app, self._reason = app, reason
-        self._kinds: list[Kind] = []
+        self._kinds: list[ResultKind] = []
         self._ids: list[str] = []
 
     def __enter__(self) -> Teller:
@@ -66,7 +66,7 @@ class Teller:
         try:
             for number, tasks in alike.items():
                 others += self._store(self._kinds[number], tasks, dict(gone))
-            told = {id for id, _ in others}
+            alone = {id for id, _ in others}
             for id, text in others:
                 mark(self._app, id, message_of(text), self._reason)
         except Exception as error:  # any backend may raise anything
@@ -76,7 +76,7 @@ class Teller:
                 f"answers, or repeat the call. ({error!r})"
             ) from error
         for id, text in gone if by_hand else ():
-            if id not in told:
+            if id not in alone:
                 self._send_signal(id, text)
         self._ids += [id for id, _ in gone]
         if len(self._ids) >= IDS:
@@ -111,7 +111,7 @@ class Teller:
 
     # -- the backend -------------------------------------------------------
 
-    def _store(self, kind: Kind, tasks: list[tuple[str, tuple[bytes, ...]]], texts: dict[str, bytes]) -> list[Gone]:
+    def _store(self, kind: ResultKind, tasks: list[tuple[str, tuple[bytes, ...]]], texts: dict[str, bytes]) -> list[Gone]:
         """Store the results of tasks of a kind; return those that are to be told one by one."""
         backend = kind.backend
         if backend is None:  # nothing is stored

@@ -72,12 +72,3 @@ local function refuse_early(producer, keep, number, words)
     restore_number(producer, redis.call('GET', producer), keep, number, words)
   end
 end
-
--- Returns the answer to a refused call of many, as it was.
-local function told_again(words)
-  local reply = {}
-  for word in string.gmatch(words, '[^|]+') do
-    reply[#reply + 1] = #reply == 0 and tonumber(word) or word
-  end
-  return reply
-end

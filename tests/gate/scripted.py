@@ -319,7 +319,7 @@ def _cut(world: World) -> Call:
     world.park("b")
     world.park("c", "other")
     parts = [part_of(world.keys, quote(group)) for group in ("g", "other")]
-    return lambda: world.gate.cut(parts, world.now * 1000, "note")
+    return lambda: [(read.places, read.gone) for read in world.gate.cut(parts, world.now * 1000, "note").reads]
 
 
 def _renew(world: World) -> Call:

@@ -10,6 +10,7 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo.worker.receiver import Receiver
+from celery_groupfifo.worker.run import Runs
 from celery_groupfifo.worker.request import GroupRequest
 
 
@@ -40,7 +41,8 @@ class Tasks:
             create_task_handler=lambda: lambda message: None,
             update_strategies=lambda: self.updated.append(self.task.Request),
         )
-        self.receiver = Receiver(SimpleNamespace(consumer=self.consumer, loop=None))  # type: ignore[arg-type]
+        member = SimpleNamespace(consumer=self.consumer, loop=None, runs=Runs())
+        self.receiver = Receiver(member)  # type: ignore[arg-type]
         self.receiver.install()
 
     def _start_strategy(self, app: Any, consumer: Any) -> Any:

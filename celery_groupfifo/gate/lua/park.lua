@@ -568,16 +568,16 @@ if drops then
               local after, identity = string.match(said or '', '^(%d+) (.*)$')
               if identity then
                 local field = 'i ' .. group .. ' ' .. identity
-                local others_of_49
+                local others_of_48
                 do -- others_of(field, id)
                   local others = ''
                   local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                   for name in string.gmatch(names or '', '%S+') do
                     others = others .. (name == id and '' or ' ' .. name)
                   end
-                  others_of_49 = others
+                  others_of_48 = others
                 end
-                local others = others_of_49
+                local others = others_of_48
                 redis_call('HDEL', K_identities, 'n ' .. id)
                 if others ~= '' then
                   redis_call('HSET', K_identities, field, '-' .. others)
@@ -773,40 +773,41 @@ if repeated then
   do -- answer_again(lists, group, last, told, out)
     local reply
     if told then
-      local told_again_27
+      local told_again_53
       do -- told_again(told)
         local words = told
         local reply = {}
         for word in string.gmatch(words, '[^|]+') do
           reply[#reply + 1] = #reply == 0 and tonumber(word) or word
         end
-        told_again_27 = reply
+        told_again_53 = reply
       end
-      reply = told_again_27
+      reply = told_again_53
     else
       out[1], out[2] = string.match(last, '^%d+ (%S+) (.*)')
+      local code = out[1] and 3 or 2
       do -- heads_again(lists, open_group(group), out)
         local g = open_group(group)
         for _, r in ipairs(g) do
           do -- ask_again(lists, r, out)
             local entry = read_entry(r.id)
             if entry and r.state == 'w' and not lists[r.queue] then
-              local compose_46
+              local compose_45
               do -- compose(r.id, entry, r.release, r.lost)
                 local id, drawn, lost = r.id, r.release, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_46 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_45 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_46
+              local message = compose_45
               out[#out + 1] = r.queue
               out[#out + 1] = message
             end
           end
         end
       end
-      reply = { out[1] and 3 or 2, unpack(out) }
+      reply = { code, unpack(out) }
     end
     answer_again_54 = reply
   end
@@ -885,7 +886,7 @@ do -- claim_new(group, g, identity, ARGV[13], ARGV[14], ARGV[3], id)
     do -- claim(group, g, identity, after, name)
       local field = 'i ' .. group .. ' ' .. identity
       local alive = ''
-      local others_of_50
+      local others_of_49
       do -- others_of(field, name)
         local id = name
         local others = ''
@@ -893,9 +894,9 @@ do -- claim_new(group, g, identity, ARGV[13], ARGV[14], ARGV[3], id)
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_50 = others
+        others_of_49 = others
       end
-      local others = others_of_50
+      local others = others_of_49
       for other in string.gmatch(others, '%S+') do
         alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
       end
@@ -1034,9 +1035,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_43
+        local hold_back_42
         do -- hold_back(group, g, r, entry)
-          local limits_of_35
+          local limits_of_34
           do -- limits_of(group, g, entry)
             local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1050,9 +1051,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
                 limits.together = tonumber(together)
               end
             end
-            limits_of_35 = limits
+            limits_of_34 = limits
           end
-          local limits = limits_of_35
+          local limits = limits_of_34
           local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -1069,16 +1070,16 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             end
           end
           if limits.starts then
-            local counted_begins_31, counted_begins_32, counted_begins_33
+            local counted_begins_30, counted_begins_31, counted_begins_32
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_31, counted_begins_32, counted_begins_33 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_30, counted_begins_31, counted_begins_32 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_31, counted_begins_32, counted_begins_33
+            local begins, starts, window = counted_begins_30, counted_begins_31, counted_begins_32
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -1122,18 +1123,18 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           elseif has_flag(g, 'k') then
-            local await_places_40
+            local await_places_39
             do -- await_places(r, entry)
-              local stands_for_36, stands_for_37
+              local stands_for_35, stands_for_36
               do -- stands_for(r.id)
                 local id = r.id
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_36, stands_for_37 = of, name
+                stands_for_35, stands_for_36 = of, name
               end
-              local of, name = stands_for_36, stands_for_37
+              local of, name = stands_for_35, stands_for_36
               local free_at
               if of then
                 free_at = now_ms() + FAR
@@ -1160,15 +1161,15 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
                 r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               end
-              await_places_40 = free_at
+              await_places_39 = free_at
             end
-            awaits = await_places_40
+            awaits = await_places_39
           end
-          hold_back_43 = free_at or awaits
+          hold_back_42 = free_at or awaits
         end
-        held = hold_back_43
+        held = hold_back_42
         if not held then
-          local take_turn_44
+          local take_turn_43
           do -- take_turn(group, g, r, entry)
             local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
             local waits = false
@@ -1212,9 +1213,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
                 end
               end
             end
-            take_turn_44 = waits
+            take_turn_43 = waits
           end
-          held = take_turn_44
+          held = take_turn_43
         end
       end
       if held then
@@ -1298,15 +1299,15 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_45
+          local compose_44
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_45 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_44 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_45
+          local message = compose_44
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           if g.flags ~= '-' then
             do -- count_turn(group, r, entry)
@@ -1342,11 +1343,11 @@ else
   end
   if not busy and (#g == 0 or has_flag(g, 'n')) then
     do -- advance(lists, line, group, g, out)
-      local take_head_52, take_head_53
+      local take_head_51, take_head_52
       do -- take_head(line, group, g)
         local head, entry, corrupt
         if g[1] then
-          local take_follower_47, take_follower_48
+          local take_follower_46, take_follower_47
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -1365,20 +1366,20 @@ else
                 table.remove(g, 1)
               end
             end
-            take_follower_47, take_follower_48 = head, entry
+            take_follower_46, take_follower_47 = head, entry
           end
-          head, entry = take_follower_47, take_follower_48
+          head, entry = take_follower_46, take_follower_47
         end
         local others = #g
-        local has_room_41
+        local has_room_40
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_41 = room
+          has_room_40 = room
         end
-        local is_free = has_room_41
+        local is_free = has_room_40
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
@@ -1386,21 +1387,21 @@ else
           entry, corrupt = read_entry(id)
           local stands, left = entry and entry.us == string.sub(item, 1, 16), false
           if stands and has_flag(g, 'k') then
-            local is_left_behind_51
+            local is_left_behind_50
             do -- is_left_behind(id)
-              local stands_for_38, stands_for_39
+              local stands_for_37, stands_for_38
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_38, stands_for_39 = of, name
+                stands_for_37, stands_for_38 = of, name
               end
-              local _, name = stands_for_38, stands_for_39
+              local _, name = stands_for_37, stands_for_38
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_51 = name and not said or said == '!'
+              is_left_behind_50 = name and not said or said == '!'
             end
-            left = is_left_behind_51
+            left = is_left_behind_50
           end
           if left then
             do -- remove_left(id)
@@ -1415,9 +1416,9 @@ else
           elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_42
+              local may_join_41
               do -- may_join(group, g, entry, others)
-                local limits_of_34
+                local limits_of_33
                 do -- limits_of(group, g, entry)
                   local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1431,12 +1432,12 @@ else
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_34 = limits
+                  limits_of_33 = limits
                 end
-                local limits = limits_of_34
-                may_join_42 = (limits.together or 1) > others
+                local limits = limits_of_33
+                may_join_41 = (limits.together or 1) > others
               end
-              fits = may_join_42
+              fits = may_join_41
             end
             if not fits then
               redis_call('LPUSH', line, item)
@@ -1627,17 +1628,17 @@ else
           local depth = depth_of_10
           g.drained = depth <= 0
         end
-        take_head_52, take_head_53 = head, entry
+        take_head_51, take_head_52 = head, entry
       end
-      local head, entry = take_head_52, take_head_53
+      local head, entry = take_head_51, take_head_52
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_43
+            local hold_back_42
             do -- hold_back(group, g, r, entry)
-              local limits_of_35
+              local limits_of_34
               do -- limits_of(group, g, entry)
                 local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -1651,9 +1652,9 @@ else
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_35 = limits
+                limits_of_34 = limits
               end
-              local limits = limits_of_35
+              local limits = limits_of_34
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -1670,16 +1671,16 @@ else
                 end
               end
               if limits.starts then
-                local counted_begins_31, counted_begins_32, counted_begins_33
+                local counted_begins_30, counted_begins_31, counted_begins_32
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_31, counted_begins_32, counted_begins_33 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_30, counted_begins_31, counted_begins_32 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_31, counted_begins_32, counted_begins_33
+                local begins, starts, window = counted_begins_30, counted_begins_31, counted_begins_32
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -1723,18 +1724,18 @@ else
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               elseif has_flag(g, 'k') then
-                local await_places_40
+                local await_places_39
                 do -- await_places(r, entry)
-                  local stands_for_36, stands_for_37
+                  local stands_for_35, stands_for_36
                   do -- stands_for(r.id)
                     local id = r.id
                     local of, name
                     if string.find(id, ';k', 1, true) then
                       of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                     end
-                    stands_for_36, stands_for_37 = of, name
+                    stands_for_35, stands_for_36 = of, name
                   end
-                  local of, name = stands_for_36, stands_for_37
+                  local of, name = stands_for_35, stands_for_36
                   local free_at
                   if of then
                     free_at = now_ms() + FAR
@@ -1761,15 +1762,15 @@ else
                     r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   end
-                  await_places_40 = free_at
+                  await_places_39 = free_at
                 end
-                awaits = await_places_40
+                awaits = await_places_39
               end
-              hold_back_43 = free_at or awaits
+              hold_back_42 = free_at or awaits
             end
-            held = hold_back_43
+            held = hold_back_42
             if not held then
-              local take_turn_44
+              local take_turn_43
               do -- take_turn(group, g, r, entry)
                 local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                 local waits = false
@@ -1813,9 +1814,9 @@ else
                     end
                   end
                 end
-                take_turn_44 = waits
+                take_turn_43 = waits
               end
-              held = take_turn_44
+              held = take_turn_43
             end
           end
           if held then
@@ -1899,15 +1900,15 @@ else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_45
+              local compose_44
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_45 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_44 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_45
+              local message = compose_44
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               if g.flags ~= '-' then
                 do -- count_turn(group, r, entry)
@@ -1945,16 +1946,16 @@ else
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_28, counted_begins_29, counted_begins_30
+                local counted_begins_27, counted_begins_28, counted_begins_29
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_28, counted_begins_29, counted_begins_30 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_28, counted_begins_29, counted_begins_30
+                local _, _, window = counted_begins_27, counted_begins_28, counted_begins_29
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end

@@ -386,16 +386,16 @@ do -- keep_number(producer, number, keep)
 end
 local last, repeated, told = keep_number_20, keep_number_21, keep_number_22
 if told then
-  local told_again_23
+  local told_again_47
   do -- told_again(told)
     local words = told
     local reply = {}
     for word in string.gmatch(words, '[^|]+') do
       reply[#reply + 1] = #reply == 0 and tonumber(word) or word
     end
-    told_again_23 = reply
+    told_again_47 = reply
   end
-  local reply = told_again_23
+  local reply = told_again_47
   return { reply[1], tonumber(reply[2]) }
 elseif repeated then
   do -- heads_again(lists, open_group(groups[1]), out)
@@ -420,15 +420,15 @@ elseif repeated then
         end
         local entry = read_entry_16
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_42
+          local compose_41
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_42 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_41 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_42
+          local message = compose_41
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -522,12 +522,12 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
   if #g == 0 or has_flag(g, 'n') then
     do -- advance(lists, KEYS[11 + at], group, g, out)
       local line, group = KEYS[11 + at], group
-      local take_head_46, take_head_47
+      local take_head_45, take_head_46
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
         if g[1] then
-          local take_follower_43, take_follower_44
+          local take_follower_42, take_follower_43
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -562,20 +562,20 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                 table.remove(g, 1)
               end
             end
-            take_follower_43, take_follower_44 = head, entry
+            take_follower_42, take_follower_43 = head, entry
           end
-          head, entry = take_follower_43, take_follower_44
+          head, entry = take_follower_42, take_follower_43
         end
         local others = #g
-        local has_room_37
+        local has_room_36
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_37 = room
+          has_room_36 = room
         end
-        local is_free = has_room_37
+        local is_free = has_room_36
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
@@ -598,21 +598,21 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
           entry, corrupt = read_entry_14, read_entry_15
           local stands, left = entry and entry.us == string.sub(item, 1, 16), false
           if stands and has_flag(g, 'k') then
-            local is_left_behind_45
+            local is_left_behind_44
             do -- is_left_behind(id)
-              local stands_for_34, stands_for_35
+              local stands_for_33, stands_for_34
               do -- stands_for(id)
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_34, stands_for_35 = of, name
+                stands_for_33, stands_for_34 = of, name
               end
-              local _, name = stands_for_34, stands_for_35
+              local _, name = stands_for_33, stands_for_34
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_45 = name and not said or said == '!'
+              is_left_behind_44 = name and not said or said == '!'
             end
-            left = is_left_behind_45
+            left = is_left_behind_44
           end
           if left then
             do -- remove_left(id)
@@ -627,9 +627,9 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
           elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_38
+              local may_join_37
               do -- may_join(group, g, entry, others)
-                local limits_of_30
+                local limits_of_29
                 do -- limits_of(group, g, entry)
                   local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -643,12 +643,12 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_30 = limits
+                  limits_of_29 = limits
                 end
-                local limits = limits_of_30
-                may_join_38 = (limits.together or 1) > others
+                local limits = limits_of_29
+                may_join_37 = (limits.together or 1) > others
               end
-              fits = may_join_38
+              fits = may_join_37
             end
             if not fits then
               redis_call('LPUSH', line, item)
@@ -839,17 +839,17 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
           local depth = depth_of_9
           g.drained = depth <= 0
         end
-        take_head_46, take_head_47 = head, entry
+        take_head_45, take_head_46 = head, entry
       end
-      local head, entry = take_head_46, take_head_47
+      local head, entry = take_head_45, take_head_46
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_39
+            local hold_back_38
             do -- hold_back(group, g, r, entry)
-              local limits_of_31
+              local limits_of_30
               do -- limits_of(group, g, entry)
                 local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -863,9 +863,9 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_31 = limits
+                limits_of_30 = limits
               end
-              local limits = limits_of_31
+              local limits = limits_of_30
               local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -882,16 +882,16 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                 end
               end
               if limits.starts then
-                local counted_begins_27, counted_begins_28, counted_begins_29
+                local counted_begins_26, counted_begins_27, counted_begins_28
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_27, counted_begins_28, counted_begins_29
+                local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -935,18 +935,18 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               elseif has_flag(g, 'k') then
-                local await_places_36
+                local await_places_35
                 do -- await_places(r, entry)
-                  local stands_for_32, stands_for_33
+                  local stands_for_31, stands_for_32
                   do -- stands_for(r.id)
                     local id = r.id
                     local of, name
                     if string.find(id, ';k', 1, true) then
                       of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                     end
-                    stands_for_32, stands_for_33 = of, name
+                    stands_for_31, stands_for_32 = of, name
                   end
-                  local of, name = stands_for_32, stands_for_33
+                  local of, name = stands_for_31, stands_for_32
                   local free_at
                   if of then
                     free_at = now_ms() + FAR
@@ -973,15 +973,15 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                     r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   end
-                  await_places_36 = free_at
+                  await_places_35 = free_at
                 end
-                awaits = await_places_36
+                awaits = await_places_35
               end
-              hold_back_39 = free_at or awaits
+              hold_back_38 = free_at or awaits
             end
-            held = hold_back_39
+            held = hold_back_38
             if not held then
-              local take_turn_40
+              local take_turn_39
               do -- take_turn(group, g, r, entry)
                 local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                 local waits = false
@@ -1025,9 +1025,9 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                     end
                   end
                 end
-                take_turn_40 = waits
+                take_turn_39 = waits
               end
-              held = take_turn_40
+              held = take_turn_39
             end
           end
           if held then
@@ -1111,15 +1111,15 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_41
+              local compose_40
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_41 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_40 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_41
+              local message = compose_40
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               if g.flags ~= '-' then
                 do -- count_turn(group, r, entry)
@@ -1157,16 +1157,16 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_24, counted_begins_25, counted_begins_26
+                local counted_begins_23, counted_begins_24, counted_begins_25
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_24, counted_begins_25, counted_begins_26
+                local _, _, window = counted_begins_23, counted_begins_24, counted_begins_25
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end

@@ -189,7 +189,7 @@ def test_what_is_cut_off_and_not_told_is_not_ended(shop: Shop) -> None:
         shop.send("k", id)
     part, gate = part_of(shop.world.keys, quote("k")), shop.world.gate
     (read,), _ = gate.cut([part], shop.world.now * 1000 + 1000)
-    read.places, read.told = read.places[:1] * 3, read.told[:1]
+    read.places, read.present = read.places[:1] * 3, read.present[:1]
     gate.cancel([read])
     assert [id for id, _ in gate.cut([part]).reads[0].gone] == ["b", "c"]
 
@@ -218,7 +218,7 @@ def test_a_cut_that_is_repeated_leaves_what_came_meanwhile(shop: Shop) -> None:
 
 
 def metas(app: Celery, ids: list[str]) -> list[dict[str, Any]]:
-    """What the backend knows, without what differs anyway."""
+    """The results in the backend, without what differs anyway."""
     found = [json.loads(app.backend.get(app.backend.get_key_for_task(id)) or b"{}") for id in ids]
     return [{name: value for name, value in meta.items() if name not in ("date_done",)} for meta in found]
 

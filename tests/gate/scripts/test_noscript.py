@@ -105,12 +105,12 @@ def test_a_flush_in_the_middle_of_many_parks_parks_each_once_and_in_order(
     entries, numbers = [make_entry(world.gate, f"t{n}") for n in range(4)], world.gate.numbers(4)
     transaction, flushes = evaluator.transaction, list[bool]()
 
-    def interrupted(connection: Any, commands: Sequence[bytes], load: str | None = None) -> list[Any]:
+    def interrupted(connection: Any, commands: Sequence[bytes], load: str | None, *more: bytes) -> list[Any]:
         if flushes:
-            return transaction(connection, commands, load)
+            return transaction(connection, commands, load, *more)
         flushes.append(True)
         flushed = [*commands[:2], pack(["SCRIPT", "FLUSH", "SYNC"]), *commands[2:]]
-        return [reply for reply in transaction(connection, flushed, load) if reply != b"OK"]
+        return [reply for reply in transaction(connection, flushed, load, *more) if reply != b"OK"]
 
     monkeypatch.setattr(evaluator, "transaction", interrupted)
     assert world.gate.park_all(entries, numbers) == [True] * 4

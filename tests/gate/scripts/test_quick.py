@@ -1,4 +1,4 @@
-"""What is usual has a way of its own through a script, see lua/build.py: it does what the rest of the script does."""
+"""The usual call has a way of its own through a script, see lua/build.py: it does what the rest of the script does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def state(world: World) -> dict[Any, Any]:
         b"hash": world.redis.hgetall,
         b"zset": lambda key: world.redis.zrange(key, 0, -1, withscores=True),
     }
-    return {key: (read[world.redis.type(key)](key), world.redis.ttl(key) > 0) for key in world.redis.keys("*")}
+    return {key: (read[world.redis.type(key)](key), world.redis.ttl(key) > 0) for key in world.redis.keys("*") if key != world.keys.stamp.encode()}
 
 
 def words(reply: Any) -> list[str]:

@@ -72,7 +72,7 @@ def test_each_call_gets_the_answer_that_it_had(world: World, scene: Scene) -> No
 
 
 def test_the_next_calls_of_the_producer_are_new_ones(world: World) -> None:
-    """What was refused in one round trip says nothing about the calls after it."""
+    """The refusals of one round trip say nothing about the calls after it."""
     entries, clear = same_id(world)
     numbers = world.gate.numbers_of(entries)
     answers_of(world, entries, numbers)

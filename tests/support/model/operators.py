@@ -1,4 +1,4 @@
-"""What operators do to the model."""
+"""The steps of operators in the model."""
 
 from __future__ import annotations
 

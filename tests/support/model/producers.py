@@ -1,4 +1,4 @@
-"""What producers do to the model."""
+"""The steps of producers in the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What time and sweeps do to the model."""
+"""The steps of time and sweeps in the model."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class Recovery(Producers, Workers):
 
     @staticmethod
     def held_until(run: Flight) -> int | None:
-        """When a sweep looks at a held entry."""
+        """The time at which a sweep looks at a held entry."""
         if run.state != "held":
             return None
         return run.look if run.stop == "s" else run.due if run.stop in "-l" else None

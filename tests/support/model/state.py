@@ -1,4 +1,4 @@
-"""What the model of the gate remembers."""
+"""The memory of the model."""
 
 from __future__ import annotations
 
@@ -182,11 +182,11 @@ class State:
     # -- lookups -----------------------------------------------------------
 
     def flights(self, group: str) -> list[Flight]:
-        """What is under way in a group."""
+        """The entries under way in a group."""
         return self.flight.get(group, [])
 
     def every(self) -> list[Flight]:
-        """What is under way in any group."""
+        """The entries under way in any group."""
         return [run for runs in self.flight.values() for run in runs]
 
     def run_of(self, id: str) -> Flight | None:
@@ -208,11 +208,11 @@ class State:
         return [id for id, (of, _) in self.entries.items() if of == group]
 
     def blocked(self, group: str) -> bool:
-        """Whether an entry of a group has failed, and halts it."""
+        """True when an entry of a group has failed, and halts it."""
         return any(run.stop == "b" for run in self.flights(group))
 
     def is_cut(self, group: str) -> bool:
-        """Whether a part of a group's line is cut off, and not cancelled yet."""
+        """True when a part of a group's line is cut off, and not cancelled yet."""
         return any(cut.group == group for cut in self.cut.values())
 
     def holders(self, group: str, identity: str) -> list[str]:
@@ -225,11 +225,11 @@ class State:
         return self.limited.get(group, (None, None))[0] or self.said[id].rate
 
     def together_of(self, group: str, id: str) -> int:
-        """How many may be under way for an entry to join them, and itself."""
+        """The number that may be under way for an entry to join them, and itself."""
         return self.limited.get(group, (None, None))[1] or self.said[id].together
 
     def is_left_behind(self, id: str) -> bool:
-        """Whether the task of an entry is gone, and this place of it has stayed."""
+        """True when the task of an entry is gone, and this place of it has stayed."""
         if id in self.stands and self.stands[id] not in self.others:
             return True
         return self.others.get(self.stands.get(id, id)) == LEFT

@@ -8,7 +8,7 @@ from tests.support.model.state import LEFT, LOOK, OWN, STALE, Flight, Pair, Rate
 
 
 class Steps(State):
-    """What several operations do."""
+    """The steps that several operations have in common."""
 
     # -- lines -------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What workers do to the model."""
+"""The steps of workers in the model."""
 
 from __future__ import annotations
 
