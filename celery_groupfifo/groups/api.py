@@ -221,7 +221,7 @@ class Groups(Controls, DeadLetterGroups):
         Returns:
             For each key the number of tasks that were taken out.
         """
-        if isinstance(keys, str):
+        if not isinstance(keys, (list, tuple)) or not all(isinstance(key, str) for key in keys):
             raise InvalidOption(f"keys={keys!r} does not work: give a list of keys.")
         every = [checked_key(key, "this call") for key in keys]
         return self._operator.purge(every, reason, by) if every else {}

@@ -111,7 +111,9 @@ class Teller:
 
     # -- the backend -------------------------------------------------------
 
-    def _store(self, kind: ResultKind, tasks: list[tuple[str, tuple[bytes, ...]]], texts: dict[str, bytes]) -> list[Gone]:
+    def _store(
+        self, kind: ResultKind, tasks: list[tuple[str, tuple[bytes, ...]]], texts: dict[str, bytes]
+    ) -> list[Gone]:
         """Store the results of tasks of a kind; return those that are to be told one by one."""
         backend = kind.backend
         if backend is None:  # nothing is stored

@@ -10,8 +10,8 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo.worker.receiver import Receiver
-from celery_groupfifo.worker.run import Runs
 from celery_groupfifo.worker.request import GroupRequest
+from celery_groupfifo.worker.run import Runs
 
 
 def nothing() -> None:

@@ -11,7 +11,15 @@ from celery_groupfifo import Groups
 from celery_groupfifo.errors import InvalidGroupKey, InvalidOption
 
 #: Values that fit, by the name of the parameter.
-FITTING: dict[str, Any] = {"key": "k", "old": "k", "new": "l", "task_id": "a", "id": "a", "expected": "a"}
+FITTING: dict[str, Any] = {
+    "key": "k",
+    "old": "k",
+    "new": "l",
+    "task_id": "a",
+    "id": "a",
+    "expected": "a",
+    "keys": ["k"],
+}
 METHODS = dict(inspect.getmembers(Groups, lambda each: inspect.isfunction(each) and each.__name__[0] != "_"))
 CASES = [
     (name, parameter)
@@ -28,7 +36,7 @@ def test_a_wrong_type_is_named(groups: Groups, name: str, parameter: str) -> Non
         for each in inspect.signature(METHODS[name]).parameters.values()
         if each.default is each.empty and each.name != "self"
     }
-    more: tuple[Any, ...] = () if parameter == "refs" else (["k"], {"a": "k"}, "half \ud800")
+    more: tuple[Any, ...] = () if parameter in ("refs", "keys") else (["k"], {"a": "k"}, "half \ud800")
     for wrong in (b"bytes", [1], {1: 1}, object, float("nan"), *more):
         with pytest.raises((InvalidOption, InvalidGroupKey)) as caught:
             getattr(groups, name)(**{**needed, parameter: wrong})

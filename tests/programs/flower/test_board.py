@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ def board(monkeypatch: pytest.MonkeyPatch, clock: dict[str, float]) -> Any:
 
     class Counted:
         finished = 0
+        gate = SimpleNamespace(store=SimpleNamespace(look=lambda: None))
 
         def stats(self) -> Stats:
             return Stats(totals=Totals(runs_finished=self.finished))

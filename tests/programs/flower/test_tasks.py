@@ -160,7 +160,7 @@ def test_one_event_for_each_operation(app: Celery, heard: Callable[[], Events]) 
     groups.purge("k")  # nothing is left
 
     events = [event for event in heard() if event["type"] == "groupfifo-revoked"]
-    expected = [[ids[0]], [ids[1]], [ids[2]], ids[3:5], ids[5:], [later]]
+    expected = [[ids[0]], [ids[1]], [ids[2]], ids[3:5], [*ids[5:], later]]
     assert [sorted(event["uuids"]) for event in events] == [sorted(each) for each in expected]
     assert len({event["hostname"] for event in events}) == 1
 
