@@ -24,6 +24,8 @@ KINDS, IDS = 20, 5_000
 
 _Row = tuple[bytes, bytes]
 """A key, and what is stored there."""
+_Task = tuple[str, tuple[bytes, ...]]
+"""An id, and the words of the task's message that its result has."""
 
 
 class Teller:
@@ -54,7 +56,7 @@ class Teller:
         Raises:
             GroupFifoError: The result backend can't be told.
         """
-        alike: dict[int, list[tuple[str, tuple[bytes, ...]]]] = {}
+        alike: dict[int, list[_Task]] = {}
         others: list[Gone] = []
         by_hand = bool(signals.task_revoked.receivers)
         for id, text in gone:
@@ -111,9 +113,7 @@ class Teller:
 
     # -- the backend -------------------------------------------------------
 
-    def _store(
-        self, kind: ResultKind, tasks: list[tuple[str, tuple[bytes, ...]]], texts: dict[str, bytes]
-    ) -> list[Gone]:
+    def _store(self, kind: ResultKind, tasks: list[_Task], texts: dict[str, bytes]) -> list[Gone]:
         """Store the results of tasks of a kind; return those that are to be told one by one."""
         backend = kind.backend
         if backend is None:  # nothing is stored

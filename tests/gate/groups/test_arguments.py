@@ -11,15 +11,8 @@ from celery_groupfifo import Groups
 from celery_groupfifo.errors import InvalidGroupKey, InvalidOption
 
 #: Values that fit, by the name of the parameter.
-FITTING: dict[str, Any] = {
-    "key": "k",
-    "old": "k",
-    "new": "l",
-    "task_id": "a",
-    "id": "a",
-    "expected": "a",
-    "keys": ["k"],
-}
+FITTING: dict[str, Any] = {"key": "k", "keys": ["k"], "old": "k", "new": "l"}
+FITTING |= dict.fromkeys(("task_id", "id", "expected"), "a")
 METHODS = dict(inspect.getmembers(Groups, lambda each: inspect.isfunction(each) and each.__name__[0] != "_"))
 CASES = [
     (name, parameter)

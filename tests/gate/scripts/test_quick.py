@@ -31,11 +31,8 @@ def state(world: World) -> dict[Any, Any]:
         b"hash": world.redis.hgetall,
         b"zset": lambda key: world.redis.zrange(key, 0, -1, withscores=True),
     }
-    return {
-        key: (read[world.redis.type(key)](key), world.redis.ttl(key) > 0)
-        for key in world.redis.keys("*")
-        if key != world.keys.stamp.encode()
-    }
+    keys = set(world.redis.keys("*")) - {world.keys.stamp.encode()}
+    return {key: (read[world.redis.type(key)](key), world.redis.ttl(key) > 0) for key in keys}
 
 
 def words(reply: Any) -> list[str]:

@@ -405,7 +405,7 @@ def test_a_result_backend_that_is_away_is_a_sentence(
     some = "They are cut off their groups and never start"
     assert said.startswith("Error: ")
     assert (some if words[0] == "purge" else "taken out of the gate, but the result backend does not know") in said
-    assert "no route" in said and shop.world.depth("k") == (0 if words[0] == "purge" else 1)
+    assert "no route" in said and shop.world.depth("k") == (2 if words[0] == "purge" else 1)
     assert [action.what for action in shop.groups.actions()] == [words[0]]
 
 

@@ -27,7 +27,7 @@ def board(monkeypatch: pytest.MonkeyPatch, clock: dict[str, float]) -> Any:
 
     class Counted:
         finished = 0
-        gate = SimpleNamespace(store=SimpleNamespace(look=lambda: None))
+        gate = SimpleNamespace(store=SimpleNamespace(look=lambda: None), keyspace=SimpleNamespace(partitions=[]))
 
         def stats(self) -> Stats:
             return Stats(totals=Totals(runs_finished=self.finished))
