@@ -31,7 +31,10 @@ _READ_IT: Change = (
     'words = line.decode("ascii", "replace").split(" ")',
     f'words = line.decode("ascii", "replace").removesuffix(" {WORD}").split(" ")',
 )
-_WRITE_IT: Change = ("lua/park.lua", r"cut .. limits .. '\n'", rf"cut .. limits .. ' {WORD}\n'")
+_WRITE_IT: Sequence[Change] = [
+    ("celery_groupfifo/gate/parks.py", r"{entry.cut}\n", rf"{{entry.cut}} {WORD}\n"),
+    ("lua/park.lua", r"(%d+)\n()", rf"(%d+) {WORD}\n()"),
+]
 
 
 def _numbers(release: str, reads: str, writes: int) -> list[Change]:
@@ -43,9 +46,9 @@ def _numbers(release: str, reads: str, writes: int) -> list[Change]:
 
 
 NEXT: Sequence[Change] = [*_numbers("0.2.0", "(1, 2)", 1), _READ_IT]
-AFTER: Sequence[Change] = [*_numbers("0.3.0", "(1, 2)", 2), _READ_IT, _WRITE_IT]
+AFTER: Sequence[Change] = [*_numbers("0.3.0", "(1, 2)", 2), _READ_IT, *_WRITE_IT]
 #: It reads version 2 only.
-MUCH_LATER: Sequence[Change] = [*_numbers("0.9.0", "(2, 2)", 2), _READ_IT, _WRITE_IT]
+MUCH_LATER: Sequence[Change] = [*_numbers("0.9.0", "(2, 2)", 2), _READ_IT, *_WRITE_IT]
 
 _SEND = """
 import itertools, json, os, sys, time

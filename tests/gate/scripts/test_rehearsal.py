@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from celery_groupfifo.gate import scripts
+from celery_groupfifo.gate import packing, scripts
 from rehearsal.day import Outcome, rehearse
 from rehearsal.plan import Plan
 
@@ -32,8 +32,8 @@ FAULTS = {
     "a task joins at the front of its line": (
         {"order"},
         "park",
-        "redis_call('RPUSHX', line, us .. ' ' .. id)",
-        "redis_call('LPUSHX', line, us .. ' ' .. id)",
+        "redis_call('RPUSHX', line, place)",
+        "redis_call('LPUSHX', line, place)",
     ),
     "a heartbeat renews nothing": (
         {"overlap", "refused"},
@@ -74,9 +74,11 @@ def planted(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
         return sound(name).replace(old, new) if name == script else sound(name)
 
     monkeypatch.setattr(scripts, "source", source)
-    scripts.sha.cache_clear()
+    for kept in (scripts.sha, packing._head):
+        kept.cache_clear()
     yield rules
-    scripts.sha.cache_clear()
+    for kept in (scripts.sha, packing._head):
+        kept.cache_clear()
 
 
 def said(outcome: Outcome) -> str:

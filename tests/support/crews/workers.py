@@ -163,7 +163,7 @@ class Crew:
 
     Args:
         directory: For logs and history.
-        url: Of the broker, and of the gate unless the settings have another; that is emptied at the start.
+        url: Of the broker. Its database is emptied at the start; that of the gate when it is no Redis.
         backend: URL of the results' database.
         pool: Of the worker.
         slots: Of the worker.
@@ -175,7 +175,7 @@ class Crew:
     ) -> None:
         self.directory, self.pool, self.slots = directory, pool, slots
         self.conf = {"broker_url": url, "result_backend": backend, **conf}
-        self.redis = redis.Redis.from_url(conf.get("groupfifo_url", url))
+        self.redis = redis.Redis.from_url(url if url.startswith(("redis", "unix")) else conf["groupfifo_url"])
         self.app = make_app(**self.conf)
         self.worker = Worker(directory, self.conf, pool, slots)
         self._others: list[Worker] = []
