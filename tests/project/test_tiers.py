@@ -21,7 +21,7 @@ def test_the_closest_place_counts() -> None:
     assert tier_of("tests/gate/scripts/test_begin.py::test_a") is Tier.FAST
     assert tier_of("tests/gate/scripts/test_exploration.py::test_with_faults[1]") is Tier.REST
     assert tier_of("tests/faults/chaos/test_kills.py::test_six_kills_of_three_workers") is Tier.MAIN
-    assert tier_of("tests/faults/chaos/test_kills.py::test_rolling_restarts_repeat_and_lose_nothing") is Tier.REST
+    assert tier_of("tests/faults/chaos/test_kills.py::test_rolling_restarts_repeat_and_lose_nothing") is Tier.LONG
     assert tier_of("tests/workers/outcomes/test_outcomes.py::test_b") is Tier.MAIN
 
 
