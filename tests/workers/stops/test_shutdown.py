@@ -17,7 +17,7 @@ from tests.support.waiting import until
 POOLS = pytest.mark.parametrize(("pool", "each"), [("prefork", 2), ("threads", 2), ("gevent", 1), ("eventlet", 1)])
 
 #: Of a soft shutdown, all of which Celery sleeps; the test says its word long before.
-GRACE = 10
+GRACE = 20
 
 
 def three_ran(crew: Crew, key: str) -> bool:
