@@ -56,7 +56,7 @@ test: venv ## Run the tests that everybody runs before a commit, three files at 
 	$(PYTEST) --tier main
 
 .PHONY: test-fast test-rest test-long test-all
-test-fast: venv ## The tests of these that start no worker, in a minute or two
+test-fast: venv ## The tests of these that start no worker, in three minutes
 	$(PYTEST) --tier fast
 
 test-rest: venv ## All others: more seeds, pools and faults, and what takes long

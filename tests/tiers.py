@@ -1,7 +1,7 @@
 """Which tests run when: `make test-fast`, `make test`, `make test-all`.
 
-- fast: no worker processes, within 40 seconds. While one writes code.
-- main: with the fast ones, within six minutes on two cores: each promise once. Before a commit; the README names it.
+- fast: no worker processes, within three minutes on two cores. While one writes code.
+- main: with the fast ones, within ten minutes: each promise once. Before a commit; the README names it.
 - rest: more seeds, pools, versions of a case, and what takes long. Before a merge; CI runs all three.
 - long: minutes for one test, and the pools that few use. Before a release, and in the workflow of each change:
   `make test-long`.

@@ -122,32 +122,28 @@ class Evaluator:
         Args:
             names: Of the scripts.
         """
-        connection = self._connections.take()
-        try:
+        with self._lent() as connection:
             load(connection, names)
             yield Ahead(connection)
-        except BaseException:
-            self._connections.close(connection)
-            raise
-        self._connections.give_back(connection)
 
     @contextmanager
     def stream(self) -> Iterator[Stream]:
         """Lend a connection for many small commands. Its answers are all read, unless an exception ends it."""
-        connection = self._connections.take()
-        try:
+        with self._lent() as connection:
             yield Stream(connection)
-        except BaseException:
-            self._connections.close(connection)
-            raise
-        self._connections.give_back(connection)
 
     def meet(self, partitions: Iterable[Keys]) -> None:
         """Read the stamps of partitions, see `Stamps.meet`."""
-        connection = self._connections.take()
-        try:
+        with self._lent() as connection:
             for keys in partitions:
                 self._stamps.meet(connection, keys)
+
+    @contextmanager
+    def _lent(self) -> Iterator[Any]:
+        """Lend a connection, which is closed after any exception: an answer may be left on it."""
+        connection = self._connections.take()
+        try:
+            yield connection
         except BaseException:
             self._connections.close(connection)
             raise

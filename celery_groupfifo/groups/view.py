@@ -191,8 +191,7 @@ class DeadLetter:
         task: Its name; empty when it can't be read.
         args: Its arguments, as Celery shows them (`argsrepr`).
         kwargs: Its keyword arguments, as Celery shows them (`kwargsrepr`).
-        cause: `failed`, `dropped` by an operator, `corrupt` (its entry can't be read) or `missing` (its message is
-            gone).
+        cause: `failed`, `dropped` by an operator, `corrupt` (its entry can't be read) or `missing` (no message).
         exception: The exception of its last run, as text; empty when none is known.
         traceback: Of that exception, its end; empty when none is known.
         reason: The operator's reason for the drop.

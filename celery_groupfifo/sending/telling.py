@@ -15,7 +15,7 @@ from celery.backends.redis import RedisBackend
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.cutting import Gone
 from celery_groupfifo.gate.records import message_of
-from celery_groupfifo.gate.stream import ResponseError, Stream
+from celery_groupfifo.gate.stream import ResponseError, Stream, pack_each
 from celery_groupfifo.sending.kinds import ID, ResultKind, kind_of
 from celery_groupfifo.sending.revoke import mark, request_of, tell_monitors
 
@@ -132,7 +132,7 @@ class Teller:
 def _write(backend: RedisBackend, rows: Sequence[_Row], expires: int | None) -> None:
     """Do what the backend does for each result: look for a SUCCESS, set the key, publish."""
     with _lent(backend) as stream:
-        stream.send(b"".join([b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key) for key, _ in rows]))
+        stream.send(pack_each("GET", [key.decode() for key, _ in rows]))
         known = stream.read(len(rows))
         if any(known):
             rows = [row for row, meta in zip(rows, known, strict=True) if not _succeeded(backend, meta)]

@@ -25,6 +25,10 @@ logger = escaping(get_logger(__name__))
 Step = Callable[[], Any]
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Loop:
     """The loop of one consumer.
 
@@ -89,6 +93,10 @@ class Loop:
         for end in (self._waking, self._woken):
             if end is not None:
                 end.close()
+
+    def turn(self) -> None:
+        """Let the loop make a turn now. From any thread."""
+        self.soon(_nothing)
 
     def soon(self, step: Step) -> None:
         """Call from the loop. From any thread."""

@@ -56,10 +56,6 @@ ANSWER_SECONDS = 1.0
 FAREWELL_SECONDS = 1.5
 
 
-def _nothing() -> None:
-    """Do nothing."""
-
-
 class _Thread(threading.local):
     """The state of one thread (or greenlet) of the worker.
 
@@ -239,7 +235,7 @@ class Member:
             self._leaving = True
             logger.critical("The worker stops: %s", error)
             state.should_stop = 1
-            self.loop.soon(_nothing)  # wakes it: it looks at `should_stop` between two events
+            self.loop.turn()  # it looks at `should_stop` between two events
 
     def when_child_gone(self, run: Run) -> None:
         """Settle a run when the child that ran it is gone, as it may run until then.

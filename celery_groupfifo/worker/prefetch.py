@@ -81,7 +81,7 @@ class Prefetch:
                 self._room -= 1
                 self._uncount(call)
         if self._uncounted:
-            self._loop.soon(_turn)  # Celery asks for more with the loop's next turn, which may be half a second away
+            self._loop.turn()  # Celery asks for more with the loop's next turn, which may be half a second away
         self._looking = len(self._runs) > 0
         if self._looking:
             self._loop.later(ANSWER_PATIENCE / 2, self._look)
@@ -116,7 +116,3 @@ class Prefetch:
 
     def _server(self, call: GateCall) -> Hashable:
         return self._server_of(call.arguments[0])
-
-
-def _turn() -> None:
-    """Do nothing, in a turn of the loop."""

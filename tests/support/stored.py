@@ -1,4 +1,4 @@
-"""Values of Redis as the bytes that they are: the types of redis-py allow for clients that decode."""
+"""Values of Redis as bytes, as the types of redis-py allow for clients that decode; and the names of lasting keys."""
 
 from __future__ import annotations
 
@@ -24,3 +24,9 @@ def stored_fields(fields: object) -> dict[bytes, bytes]:
 def stored_if_any(value: object) -> bytes | None:
     """Return one value, if it is there."""
     return None if value is None else stored(value)
+
+
+def lasts(name: str) -> bool:
+    """Return whether a key of the gate, without its tag, is no group's: it stays when the last group has ended."""
+    lasting = ("fence", "stats", "begins", "pulse", "wake", "audit", "stamp")
+    return name in lasting or name.startswith(("p:", "runs:", "o:", "f:"))

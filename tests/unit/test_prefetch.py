@@ -31,7 +31,7 @@ class Scene:
         )
         consumer = SimpleNamespace(qos=qos, task_consumer=SimpleNamespace(channel=self.channel))
         loop: Any = SimpleNamespace(
-            later=lambda seconds, step: self.planned.append((self.time + seconds, step)), soon=lambda step: None
+            later=lambda seconds, step: self.planned.append((self.time + seconds, step)), turn=lambda: None
         )
         self.prefetch = Prefetch(consumer, loop, self.runs, lambda: self.open, _server_of)
 

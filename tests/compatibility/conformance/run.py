@@ -22,8 +22,9 @@ from celery_groupfifo.testing.history import Event, load, record
 from tests.compatibility.conformance.app import CRASH, make_app
 from tests.support.results import let_go
 from tests.support.stages.fleet import Worker
-from tests.support.stages.stage import Watch, lasts, only_leases
+from tests.support.stages.stage import Watch, only_leases
 from tests.support.stages.verdict import problems
+from tests.support.stored import lasts
 from tests.support.waiting import until
 
 GROUPS, EACH, PLAIN = 5, 10, 20

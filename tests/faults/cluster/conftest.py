@@ -12,7 +12,8 @@ from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.testing import embedded
 from tests.support.redis_cluster import RedisCluster
-from tests.support.stages.stage import Stage, lasts, only_leases
+from tests.support.stages.stage import Stage, only_leases
+from tests.support.stored import lasts
 
 PARTITIONS = 6
 

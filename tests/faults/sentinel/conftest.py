@@ -12,7 +12,8 @@ import pytest
 from celery_groupfifo.testing import embedded
 from tests.support import sentinels
 from tests.support.sentinels import MASTER, THEIRS, Watched
-from tests.support.stages.stage import QUEUE, Stage, lasts, only_leases
+from tests.support.stages.stage import QUEUE, Stage, only_leases
+from tests.support.stored import lasts
 
 
 class SentinelStage(Stage):

@@ -2308,8 +2308,8 @@ SCALE = (
     Mutant(
         "answers that nobody read become those of another call",
         "gate/evaluator.py",
-        "yield Stream(connection)\n        except BaseException:\n            self._connections.close(",
-        "yield Stream(connection)\n        except BaseException:\n            self._connections.give_back(",
+        "yield connection\n        except BaseException:\n            self._connections.close(",
+        "yield connection\n        except BaseException:\n            self._connections.give_back(",
         ("tests/gate/groups/test_survey.py::test_an_unread_answer_is_nobody_elses",),
     ),
     Mutant(

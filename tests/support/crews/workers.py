@@ -22,7 +22,7 @@ from tests.support.crews.app import CONF, DIRECTORY, make_app
 from tests.support.crews.history import History
 from tests.support.places import REPOSITORY
 from tests.support.results import let_go
-from tests.support.stored import all_stored
+from tests.support.stored import all_stored, lasts
 from tests.support.waiting import HUNG, until
 
 #: What `Crew.send` gives to the call; anything else goes to the deed.
@@ -32,9 +32,6 @@ OPTIONS |= {"group_dedup_key", "group_dedup_for", "group_order_by", "group_reord
 OPTIONS |= {"group_on_retry", "group_eta", "group_on_duplicate", "group_max_depth", "group_overflow"}
 OPTIONS |= {"group_concurrency", "group_rate", "group_hold_until", "group_overflow_timeout"}
 OPTIONS |= {"group_fair_key", "group_fair_weight"}
-
-#: Keys of a gate that are not a group's: they stay when the last group has ended.
-LASTING = ("fence", "stats", "begins", "pulse", "wake", "audit", "stamp")
 
 
 def on(*pools: str) -> pytest.MarkDecorator:
@@ -270,7 +267,7 @@ class Crew:
         left: dict[str, Any] = {}
         for raw in self.redis.scan_iter(match="{groupfifo:0}:*", count=1000):
             name = raw.decode().removeprefix("{groupfifo:0}:")
-            if name not in LASTING and not name.startswith(("p:", "runs:", "o:", "f:")):
+            if not lasts(name):
                 left[name] = self.redis.type(raw)
         if all(member[:2] in (b"w ", b"v ") for member in self.redis.zrange("{groupfifo:0}:due", 0, -1)):
             left.pop("due", None)  # workers have leases without tasks, too

@@ -19,15 +19,8 @@ from tests.support.stages.app import CONF, DIRECTORY, LEASE_TTL, PATIENCE, make_
 from tests.support.stages.effects import Effects
 from tests.support.stages.fleet import Worker, python_path
 from tests.support.stages.node import Node
+from tests.support.stored import lasts
 from tests.support.waiting import HUNG, until
-
-#: Keys of a gate that are not a group's: they stay when the last group has ended.
-LASTING = ("fence", "stats", "begins", "pulse", "wake", "audit", "stamp")
-
-
-def lasts(name: str) -> bool:
-    """Return whether a key of the gate, without its tag, is no group's: it stays when the last group has ended."""
-    return name in LASTING or name.startswith(("p:", "runs:", "o:"))
 
 
 def only_leases(client: Any, due: bytes) -> bool:
