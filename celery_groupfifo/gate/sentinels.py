@@ -2,11 +2,12 @@
 
 A connection to a master that was frozen and thawed leads to a server that takes itself for the master for some more
 seconds: writes that it accepts then are lost. Only the sentinels know better, so they are asked before a kept
-connection is used, at most once a second in a process.
+connection is used.
 
 Timeline of a thaw during a failover: the master freezes; one sentinel chooses its successor; the master goes on, and
-answers the calls that had reached it; for a second or two the other sentinels still name it. So after each failed or
-slow call all sentinels are asked for some time, and the newest word counts.
+answers the calls that had reached it; for a second or two the other sentinels still name it. So all sentinels are
+asked each time, and the newest word counts. It counts for a second, or until one of them may take the master for down,
+whichever is sooner: none is chosen before.
 """
 
 from __future__ import annotations
@@ -24,15 +25,14 @@ from celery_groupfifo.gate.connections import Connections
 
 Address = tuple[str, int]
 
-#: Seconds that an answer is trusted for kept connections.
-FRESH_SECONDS = 1.0
-#: After a doubt: seconds for which all sentinels are asked, and seconds that their answer is trusted meanwhile.
-DOUBT_SECONDS, DOUBTED_FRESH_SECONDS = 3.0, 0.1
+#: Seconds that an answer is trusted for kept connections: at most, and while a failover may be near or a call has
+#: failed. From the moment when a sentinel takes a master for down, choosing another one takes them longer than that.
+FRESH_SECONDS, LEAST_FRESH_SECONDS = 1.0, 0.1
 #: Seconds that one sentinel may take.
 SENTINEL_PATIENCE = 0.5
-#: After a question that no sentinel answered, the next one waits so many times as long as that one took, so that
-#: callers do not spend their time waiting for sentinels.
-BACK_OFF = 5.0
+#: A sentinel that did not answer is left alone for so many times as long as it took, while others answer: callers must
+#: not spend their time waiting for it. While none answers, the next question waits so many times as long.
+REST, BACK_OFF = 60.0, 5.0
 #: Stands for the address while a sentinel chooses another master: no connection leads there.
 CHOOSING: Address = ("", 0)
 
@@ -49,11 +49,11 @@ class SentinelMaster:
     watched = True
 
     def __init__(self, sentinels: Sequence[Connections], name: str, others: int = 0) -> None:
-        self._sentinels, self._name, self._others = list(sentinels), name, others
+        self._sentinels, self._name, self._others = [_Sentinel(each) for each in sentinels], name, others
         self._address: Address | None = None
         self._epoch = 0
         self._error: RedisError | None = None
-        self._asked = self._next = self._doubted = 0.0
+        self._asked = self._next = 0.0
         self._pid, self._lock = os.getpid(), threading.Lock()
 
     def find(self) -> Address:
@@ -71,7 +71,7 @@ class SentinelMaster:
             return self._address
 
     def last(self) -> Address | None:
-        """Return the last known address, asked again after a second; while no sentinel answers, the one named last.
+        """Return the last known address, asked again in time; while no sentinel answers, the one named last.
 
         `CHOOSING` while one of them chooses another master.
         """
@@ -82,51 +82,50 @@ class SentinelMaster:
         return self._address
 
     def doubt(self, error: Exception | None = None) -> None:
-        """Let the next caller ask all sentinels: a call has failed, or its answer was slow."""
-        self._doubted = monotonic()
+        """Let them be asked soon: a call has failed, or its answer was slow."""
         if self._error is None:
-            self._next = min(self._next, self._asked + DOUBTED_FRESH_SECONDS)
+            self._next = min(self._next, self._asked + LEAST_FRESH_SECONDS)
 
     def _ask(self) -> None:
         self._asked, self._error = monotonic(), None
-        doubted = self._asked - self._doubted < DOUBT_SECONDS
-        answers: list[_MasterAnswer] = []
-        choosing = -1
-        for place, sentinel in enumerate(self._sentinels):
-            try:
-                answer = _question(sentinel, self._name)
-            except RedisError as error:
-                self._error = error
-                continue
-            if answer.chooses:
-                choosing = max(choosing, answer.epoch)
-            if not answer.works or answer.others < self._others:
-                continue
-            answers.append(answer)
-            if answer.epoch >= self._epoch and not doubted:
-                # It is asked first from now on.
-                self._sentinels[0], self._sentinels[place] = sentinel, self._sentinels[0]
-                break
-        newest = max(answers, key=lambda answer: answer.epoch, default=None)
-        if choosing >= max(self._epoch, 0 if newest is None else newest.epoch):
+        resting = [each for each in self._sentinels if each.rests_until > self._asked]
+        answers = self._answers([each for each in self._sentinels if each not in resting]) or self._answers(resting)
+        trusted = [each for each in answers if each.works and each.others >= self._others]
+        newest = max(trusted, key=lambda answer: answer.epoch, default=None)
+        known = self._epoch if newest is None else max(self._epoch, newest.epoch)
+        if any(each.chooses and each.epoch >= known for each in answers):
             self._address, self._error = CHOOSING, redis.ConnectionError("They are choosing another one.")
-            self._next = self._asked + DOUBTED_FRESH_SECONDS
-        else:
-            self._settle(newest, doubted)
-
-    def _settle(self, newest: _MasterAnswer | None, doubted: bool) -> None:
-        """Note the answers of the sentinels, none of which is choosing another master."""
-        now = monotonic()
-        backed_off = BACK_OFF * (now - self._asked)
+            self._next = self._asked + LEAST_FRESH_SECONDS
         # A sentinel that has missed a known failover does not count, unless none of them knows it: then they were set
         # up anew.
-        if newest is not None and (newest.epoch >= self._epoch or self._error is None):
+        elif newest is not None and (newest.epoch >= self._epoch or self._error is None):
             self._address, self._epoch, self._error = newest.address, newest.epoch, None
-            fresh = min(FRESH_SECONDS, max(DOUBTED_FRESH_SECONDS, backed_off)) if doubted else FRESH_SECONDS
-            self._next = self._asked + fresh
-        else:
+            self._next = self._asked + max(LEAST_FRESH_SECONDS, min(FRESH_SECONDS, self._up(answers)))
+        elif answers:
             self._error = self._error or redis.ConnectionError("They see none at work.")
-            self._next = now + max(FRESH_SECONDS, backed_off)
+            self._next = self._asked + LEAST_FRESH_SECONDS
+        else:
+            now = monotonic()
+            self._next = now + max(FRESH_SECONDS, BACK_OFF * (now - self._asked))
+
+    def _answers(self, sentinels: Sequence[_Sentinel]) -> list[_MasterAnswer]:
+        """Ask some sentinels; note the failure of one that does not answer."""
+        found = []
+        for sentinel in sentinels:
+            began = monotonic()
+            try:
+                found.append(_question(sentinel.connections, self._name))
+            except RedisError as error:
+                self._error, now = error, monotonic()
+                sentinel.rests_until = now + REST * (now - began)
+        return found
+
+    def _up(self, answers: Sequence[_MasterAnswer]) -> float:
+        """Return the seconds from the question within which no quorum of them can take the master for down."""
+        ups = [each.up if each.works and each.address == self._address else 0.0 for each in answers]
+        ups += [0.0] * (len(self._sentinels) - len(ups))
+        quorum = min(each.quorum for each in answers)
+        return sorted(ups)[quorum - 1] if quorum <= len(ups) else FRESH_SECONDS  # else some are not listed
 
     def _own_lock(self) -> threading.Lock:
         if self._pid != os.getpid():  # a thread of the parent may have held the lock at the fork
@@ -134,19 +133,36 @@ class SentinelMaster:
         return self._lock
 
 
+class _Sentinel:
+    """One of the sentinels.
+
+    Attributes:
+        connections: To it.
+        rests_until: Monotonic time until which it is left alone, as it did not answer.
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self.connections, self.rests_until = connections, 0.0
+
+
 class _MasterAnswer(NamedTuple):
     """A sentinel's answer about a master.
 
     Attributes:
+        others: Other sentinels that it knows.
+        quorum: Sentinels that must see the master down before another one is chosen.
         works: True when the sentinel sees it up.
         chooses: True while the sentinel lets another server take over.
+        up: Seconds from the question before which the sentinel can't take the master for down.
     """
 
     address: Address
     epoch: int
     others: int
+    quorum: int
     works: bool
     chooses: bool
+    up: float
 
 
 def _question(sentinel: Connections, name: str) -> _MasterAnswer:
@@ -160,6 +176,12 @@ def _question(sentinel: Connections, name: str) -> _MasterAnswer:
     sentinel.give_back(connection)
     said = dict(zip(words[::2], words[1::2], strict=True))
     flags = set(said["flags"].split(","))
-    works = "master" in flags and not flags & {"s_down", "o_down"}
-    address, epoch, others = (said["ip"], int(said["port"])), int(said["config-epoch"]), said["num-other-sentinels"]
-    return _MasterAnswer(address, epoch, int(others), works, "failover_in_progress" in flags)
+    return _MasterAnswer(
+        address=(said["ip"], int(said["port"])),
+        epoch=int(said["config-epoch"]),
+        others=int(said["num-other-sentinels"]),
+        quorum=int(said["quorum"]),
+        works="master" in flags and not flags & {"s_down", "o_down"},
+        chooses="failover_in_progress" in flags,
+        up=(int(said["down-after-milliseconds"]) - int(said["last-ok-ping-reply"])) / 1000,
+    )

@@ -21,6 +21,7 @@ class Sentinel:
         self.address, self.epoch, self.flags, self.others = address, epoch, flags, others
         self.error: redis.RedisError | None = None
         self.asked = 0
+        self.quorum, self.down_after, self.silent_for = 2, 30_000, 0
 
     def take(self) -> Sentinel:
         self.asked += 1
@@ -42,6 +43,9 @@ class Sentinel:
             "flags": self.flags,
             "config-epoch": self.epoch,
             "num-other-sentinels": self.others,
+            "quorum": self.quorum,
+            "down-after-milliseconds": self.down_after,
+            "last-ok-ping-reply": self.silent_for,
         }
         return [str(word).encode() for pair in said.items() for word in pair]
 
@@ -87,14 +91,90 @@ def test_a_new_connection_asks_anew(clock: Clock) -> None:
     assert master.last() == NEW and one.asked == 2
 
 
-def test_one_that_is_away_is_passed_over_and_asked_last(clock: Clock) -> None:
-    first, second = Sentinel(), Sentinel(NEW)
-    first.error = redis.TimeoutError("away")
-    master = master_of(first, second)
-    assert master.find() == NEW
-    clock.now += 5
+def test_all_are_asked_and_the_newest_word_counts(clock: Clock) -> None:
+    """Timeline: the master freezes; the leader names another; the master goes on, and two sentinels see it at work.
+
+    A process that made no call meanwhile has nothing to doubt.
+    """
+    first, second, leader = Sentinel(), Sentinel(), Sentinel()
+    master = master_of(first, second, leader)
+    assert master.last() == OLD
+    leader.address, leader.epoch = NEW, 2
+    clock.now += 1
     assert master.last() == NEW
-    assert (first.asked, second.asked) == (1, 2)
+    assert [each.asked for each in (first, second, leader)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("silent_for", "seconds"),
+    [
+        ((0, 0, 0), 1.0),
+        ((29_800, 0, 0), 1.0),
+        ((29_800, 29_600, 0), 0.4),
+        ((29_800, 29_990, 0), 0.2),
+        ((29_990, 29_990, 29_990), 0.1),
+        ((40_000, 29_700, 0), 0.3),
+    ],
+)
+def test_an_answer_serves_until_a_quorum_may_see_the_master_down(
+    clock: Clock, silent_for: tuple[int, int, int], seconds: float
+) -> None:
+    each = [Sentinel(), Sentinel(), Sentinel()]
+    for one, milliseconds in zip(each, silent_for, strict=True):
+        one.silent_for = milliseconds
+        one.flags = "master" if milliseconds < one.down_after else "s_down,master"
+    master = master_of(*each)
+    assert master.last() == OLD
+    clock.now += seconds - 0.01
+    assert master.last() == OLD and each[0].asked == 1
+    clock.now += 0.02
+    assert master.last() == OLD and each[0].asked == 2
+
+
+def test_one_that_is_away_counts_as_one_that_sees_it_down(clock: Clock) -> None:
+    away, second, third = Sentinel(), Sentinel(), Sentinel()
+    away.error = redis.ConnectionError("refused")
+    second.silent_for = 29_500
+    master = master_of(away, second, third)
+    assert master.last() == OLD
+    clock.now += 0.51
+    assert master.last() == OLD and third.asked == 2
+
+
+def test_while_all_see_it_down_they_are_asked_often(clock: Clock) -> None:
+    """The master may go on in any moment, after another one was chosen."""
+    each = [Sentinel(), Sentinel()]
+    master = master_of(*each)
+    assert master.last() == OLD
+    for one in each:
+        one.flags = "s_down,master"
+    clock.now += 1
+    assert master.last() == OLD
+    each[1].address, each[1].epoch, each[1].flags = NEW, 2, "master"
+    clock.now += 0.11
+    assert master.last() == NEW
+
+
+def test_one_that_is_silent_is_left_alone_while_others_answer(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, silent = Sentinel(), Sentinel()
+    master = master_of(silent, one)
+
+    def take() -> Sentinel:
+        silent.asked += 1
+        clock.now += 0.5
+        raise redis.TimeoutError("silent")
+
+    monkeypatch.setattr(silent, "take", take)
+    assert master.last() == OLD
+    for _ in range(20):
+        clock.now += 1.4
+        assert master.last() == OLD
+    assert (silent.asked, one.asked) == (1, 21)
+    clock.now += 2.5
+    assert master.last() == OLD and silent.asked == 2
+    one.error = redis.ConnectionError("refused")
+    clock.now += 2
+    assert master.last() == OLD and silent.asked == 3, "nobody else answers"
 
 
 def test_while_all_are_away_the_last_word_counts_for_what_is_kept(clock: Clock) -> None:
@@ -189,28 +269,18 @@ def test_a_burst_of_callers_shares_one_question(clock: Clock, ask: str) -> None:
     assert (found, one.asked) == ([OLD] * 50, 1)
 
 
-def test_after_a_doubt_the_newest_word_counts(clock: Clock) -> None:
-    """Timeline: the master freezes; the leader names another; the master goes on, and two sentinels see it at work."""
-    first, second, leader = Sentinel(), Sentinel(), Sentinel()
-    master = master_of(first, second, leader)
+def test_a_failed_call_lets_them_be_asked_soon(clock: Clock) -> None:
+    one = Sentinel()
+    master = master_of(one)
     assert master.last() == OLD
-    leader.address, leader.epoch = NEW, 2
+    one.address, one.epoch = NEW, 2
     clock.now += 0.05
-    assert master.last() == OLD
     master.doubt()
+    assert master.last() == OLD, "a tenth of a second at least"
     clock.now += 0.06
-    assert master.last() == NEW, "all of them are asked, and a tenth of a second is long"
-    assert [each.asked for each in (first, second, leader)] == [2, 1, 1]
-
-
-def test_a_doubt_is_over_after_some_seconds(clock: Clock) -> None:
-    first, second = Sentinel(), Sentinel()
-    master = master_of(first, second)
-    master.doubt()
-    assert master.find() == OLD and second.asked == 1
-    clock.now += sentinels.DOUBT_SECONDS + 0.1
-    assert master.find() == OLD and second.asked == 1
-    assert [master.last() for _ in range(5)] == [OLD] * 5 and first.asked == 2
+    assert master.last() == NEW
+    clock.now += 0.9
+    assert master.last() == NEW and one.asked == 2
 
 
 def test_a_doubt_hurries_no_sentinels_that_do_not_answer(clock: Clock) -> None:
@@ -223,25 +293,6 @@ def test_a_doubt_hurries_no_sentinels_that_do_not_answer(clock: Clock) -> None:
         clock.now += 0.15
         assert master.last() is None
     assert one.asked == 1
-
-
-def test_one_that_is_silent_is_not_asked_ten_times_a_second_after_a_doubt(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, silent = Sentinel(), Sentinel()
-    master = master_of(one, silent)
-
-    def take() -> Sentinel:
-        silent.asked += 1
-        clock.now += 0.5
-        raise redis.TimeoutError("silent")
-
-    monkeypatch.setattr(silent, "take", take)
-    master.doubt()
-    assert master.last() == OLD
-    clock.now += 0.4
-    assert master.last() == OLD
-    assert silent.asked == 1
 
 
 @pytest.mark.parametrize("flags", ["master,failover_in_progress", "s_down,master,failover_in_progress"])

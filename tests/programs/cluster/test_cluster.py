@@ -32,6 +32,7 @@ def work(key, seconds):
 """
 
 
+@pytest.mark.timeout(300)  # it starts seven processes, one after the other
 def test_scale_and_reload_under_traffic(site: Site) -> None:
     site.run("start", "--instances", "2", "--concurrency", "2")
     words = ["-m", "demo.producer", "--messages", "100000", "--rate", "60"]
