@@ -96,9 +96,9 @@ class SentinelMaster:
         if any(each.chooses and each.epoch >= known for each in answers):
             self._address, self._error = CHOOSING, redis.ConnectionError("They are choosing another one.")
             self._next = self._asked + LEAST_FRESH_SECONDS
-        # A sentinel that has missed a known failover does not count, unless none of them knows it: then they were set
-        # up anew.
-        elif newest is not None and (newest.epoch >= self._epoch or self._error is None):
+        # A sentinel that has missed a known failover does not count, unless all answer and none knows of it: then they
+        # were set up anew.
+        elif newest is not None and (newest.epoch >= self._epoch or len(answers) == len(self._sentinels)):
             self._address, self._epoch, self._error = newest.address, newest.epoch, None
             self._next = self._asked + max(LEAST_FRESH_SECONDS, min(FRESH_SECONDS, self._up(answers)))
         elif answers:

@@ -231,6 +231,25 @@ def test_a_sentinel_that_missed_a_failover_does_not_count(clock: Clock) -> None:
         master.find()
 
 
+def test_nor_does_it_count_while_those_that_know_better_are_left_alone(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader, cut_off = Sentinel(NEW, epoch=2), Sentinel(OLD, epoch=1)
+    master = master_of(leader, cut_off)
+    assert master.find() == NEW
+
+    def silent() -> Sentinel:
+        leader.asked += 1
+        clock.now += 0.5
+        raise redis.TimeoutError("silent")
+
+    monkeypatch.setattr(leader, "take", silent)
+    for _ in range(10):
+        clock.now += 2
+        assert master.last() == NEW
+    assert leader.asked == 2, "it rests"
+
+
 def test_sentinels_that_were_set_up_anew_count(clock: Clock) -> None:
     each = [Sentinel(OLD, epoch=7), Sentinel(OLD, epoch=7)]
     master = master_of(*each)

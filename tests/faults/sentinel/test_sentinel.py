@@ -35,6 +35,8 @@ def _behind(stage: SentinelStage) -> None:
     first = time.monotonic()
     first_fence = stage.watched.cut()
     seen = len(stage.watch.look().started)
+    for seq in range(1, 20):  # the other sends may be over
+        stage.send("late", seq)
     until(lambda: len(stage.watch.look().started) > seen + 15)
     stage.watched.first.kill()
     gap = Gap(first, time.monotonic(), first_fence, int(time.time() * 1e6))

@@ -759,6 +759,13 @@ MODULES = (
         ("tests/unit/test_sentinels.py::test_an_answer_serves_until_a_quorum_may_see_the_master_down",),
     ),
     Mutant(
+        "a sentinel that missed a failover counts while those that know of it are left alone",
+        "gate/sentinels.py",
+        "len(answers) == len(self._sentinels)",
+        "self._error is None",
+        ("tests/unit/test_sentinels.py::test_nor_does_it_count_while_those_that_know_better_are_left_alone",),
+    ),
+    Mutant(
         "the old master is used while the sentinels choose another one",
         "gate/sentinels.py",
         "        if any(each.chooses and each.epoch >= known for each in answers):\n",
