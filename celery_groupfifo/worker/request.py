@@ -202,6 +202,8 @@ class GroupRequest(Request):  # type: ignore[misc]
                 with continuing(run.continuation):
                     super().on_failure(exc_info, send_failed_event, return_ok)
         finally:
+            if gone and run.done and run.batch is not None and not lost:
+                run.batch.lose(exc_info)
             run.settle()
 
     def _fails(self, error: BaseException, traceback: object = None) -> None:

@@ -130,6 +130,8 @@ def _batch(name: str, **options: Any) -> Any:
 
 batch = _batch("batch", group_batch=10)
 batch_blocking = _batch("batch_blocking", group_batch=10, group_on_failure="block")
+batch_early = _batch("batch_early", group_batch=10, acks_late=False)
+batch_early_blocking = _batch("batch_early_blocking", group_batch=10, acks_late=False, group_on_failure="block")
 batch_backoff = _batch("batch_backoff", group_batch=10, autoretry_for=(ValueError,), retry_backoff=1, max_retries=1)
 
 
