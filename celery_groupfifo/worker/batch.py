@@ -200,7 +200,11 @@ class Batch:
         try:
             raise error
         except TimeLimitExceeded:
-            self._fail(ExceptionInfo(), lambda follower, task: not blocks(self._member, follower.message.headers, task))
+            self.fail(ExceptionInfo())
+
+    def fail(self, info: ExceptionInfo) -> None:
+        """Let all fail with the run. Those whose failure blocks the group stay in line."""
+        self._fail(info, lambda follower, task: not blocks(self._member, follower.message.headers, task))
 
     def lose(self, info: ExceptionInfo) -> None:
         """Let all fail: their process is lost, and the run's task is not run again."""

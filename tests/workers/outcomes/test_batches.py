@@ -98,6 +98,15 @@ def test_an_exception_is_the_outcome_of_all(crew: Crew, key: str) -> None:
     assert batches(crew, key) == [[0], [1, 2, 3], [4]]
 
 
+@on("prefork")
+def test_so_is_what_is_no_exception(crew: Crew, key: str) -> None:
+    sent = line_up(crew, key, {1: "succeed", 2: "cancelled", 3: "succeed"})
+    for result in sent:
+        crew.state(result, "FAILURE")
+    all_ended(crew, key)
+    assert batches(crew, key) == [[0], [1, 2, 3]]
+
+
 @on("prefork", "threads")
 def test_an_exception_blocks_the_group_at_the_first_call(crew: Crew, key: str) -> None:
     groups = Groups(crew.app)
@@ -167,11 +176,12 @@ def test_a_batch_of_a_killed_worker_runs_again_one_by_one(make_crew: Any, crew: 
 
 
 @on("prefork")
-def test_a_call_that_kills_its_process_fails_alone(crew: Crew, key: str) -> None:
-    crew.send(key, 0, "wait", "batch", name=f"{key}-0")
+@pytest.mark.parametrize("task", ["batch", "batch_relentless"])
+def test_a_call_that_kills_its_process_fails_alone(crew: Crew, key: str, task: str) -> None:
+    crew.send(key, 0, "wait", task, name=f"{key}-0")
     until(lambda: batches(crew, key) == [[0]])
     deeds: list[tuple[str, dict[str, int]]] = [("succeed", {}), ("die", {"times": 5}), ("succeed", {})]
-    sent = [crew.send(key, number, deed, "batch", **more) for number, (deed, more) in enumerate(deeds, 1)]
+    sent = [crew.send(key, number, deed, task, **more) for number, (deed, more) in enumerate(deeds, 1)]
     crew.tell(f"{key}-0")
     all_ended(crew, key)
     for result, state in zip(sent, ["SUCCESS", "FAILURE", "SUCCESS"], strict=True):
