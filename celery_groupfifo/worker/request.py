@@ -211,7 +211,7 @@ class GroupRequest(Request):  # type: ignore[misc]
             run.settle()
 
     def _retry_worker_lost(self, *args: Any) -> bool:
-        """Retry the task as Celery 5.7 does (`retry_on_worker_lost`), unless each call of its batch runs again alone."""
+        """Retry the task as Celery 5.7 does (`retry_on_worker_lost`), unless the calls of its batch run again alone."""
         runs_again = self._task.acks_late and self._task.reject_on_worker_lost
         if self.run.follows or (self.run.batch is not None and runs_again):
             return False
