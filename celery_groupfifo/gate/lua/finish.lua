@@ -32,18 +32,19 @@ local redis_call = redis.call
 -- Returns {message, fence}; of the group's own head {entry, ticket}, whose message its reader makes: that costs less
 -- than Lua's two texts. See `whole_end` in gate/records.py.
 do
+  local find, sub = string.find, string.sub
   local id, group, who, take, names = ARGV[3], ARGV[4], ARGV[6], ARGV[8], ARGV[9]
-  local known = string.find(take, 'lists', 1, true) == 1 and not ARGV[10] and redis_call('HGET', KEYS[2], group)
+  local known = find(take, 'lists', 1, true) == 1 and not ARGV[10] and redis_call('HGET', KEYS[2], group)
   local said = '- 0 0\nr ' .. id .. ' ' .. ARGV[5] .. ' ' -- see read_ordinary
-  if known and string.find(known, said, 1, true) == 1 and not string.find(known, '\n', #said, true) then
+  if known and find(known, said, 1, true) == 1 and not find(known, '\n', #said, true) then
     local entries, groups, line = KEYS[1], KEYS[2], KEYS[10]
     local item = redis_call('LPOP', line)
     local usual, next_id, text, queue, cut, at, list = not item, nil, nil, nil, nil, nil, nil
     if item then
-      next_id = string.sub(item, 18)
+      next_id = sub(item, 18)
       text = redis_call('HGET', entries, next_id)
-      local front = string.sub(item, 1, 17) .. group .. ' '
-      if text and string.find(text, front, 1, true) == 1 then
+      local front = sub(item, 1, 17) .. group .. ' '
+      if text and find(text, front, 1, true) == 1 then
         queue, cut, at = string.match(text, '^(%S+) (%d+)\n()', #front + 1) -- see read_entry
       end
       list = names == queue and KEYS[12]
@@ -69,12 +70,12 @@ do
       local front = '{"properties": {"delivery_tag": "gf ' .. ARGV[2] .. ' '
       if type(ticket) ~= 'string' then -- no list
         usual, ticket = false, nil
-      elseif string.find(ticket, front, 1, true) == 1 then
-        drawn = string.sub(ticket, #front + 1, #front + 16)
-        local start, stop = #front + 37, string.find(ticket, '"', #front, true) -- a pattern costs some ten times as much
-        local blank = stop and string.find(ticket, ' ', start, true)
-        if blank and blank < stop and string.sub(ticket, start - 20, start - 17) == ' 0 1' then
-          lost, taken, of = '0', string.sub(ticket, start, blank - 1), string.sub(ticket, blank + 1, stop - 1)
+      elseif find(ticket, front, 1, true) == 1 then
+        drawn = sub(ticket, #front + 1, #front + 16)
+        local start, stop = #front + 37, find(ticket, '"', #front, true) -- a pattern costs some ten times as much
+        local blank = stop and find(ticket, ' ', start, true)
+        if blank and blank < stop and sub(ticket, start - 20, start - 17) == ' 0 1' then
+          lost, taken, of = '0', sub(ticket, start, blank - 1), sub(ticket, blank + 1, stop - 1)
         else
           lost, taken, of = string.match(ticket, '^(%d+) %d+ (%S+) ([^"]+)"', #front + 18)
         end
@@ -82,8 +83,8 @@ do
       local state = of and redis_call('HGET', groups, of)
       if state then
         local wanted = '- 0 0\nw ' .. taken .. ' ' .. drawn .. ' - - - ' .. lost .. ' '
-        if string.find(state, wanted, 1, true) == 1 and not string.find(state, '\n', #wanted, true) then
-          waits_in = string.sub(state, #wanted + 19)
+        if find(state, wanted, 1, true) == 1 and not find(state, '\n', #wanted, true) then
+          waits_in = sub(state, #wanted + 19)
         end
       end
       if ticket and not waits_in then
@@ -97,14 +98,14 @@ do
       if us == '' then
         local time = redis_call('TIME')
         us = time[2]
-        us = time[1] .. (#us == 6 and us or string.sub('00000' .. us, -6))
+        us = time[1] .. (#us == 6 and us or sub('00000' .. us, -6))
       end
-      local ms, begun = string.sub(us, 1, 13), 0
+      local ms, begun = sub(us, 1, 13), 0
       redis_call('HDEL', entries, id)
       redis_call('HINCRBY', KEYS[8], 'tasks_finished', 1)
       if waits_in then
         redis_call('ZREM', KEYS[5], waits_in .. ' ' .. drawn .. ' ' .. of)
-        if string.sub(drawn, -1) == '0' and lost == '0' then -- see begin_run
+        if sub(drawn, -1) == '0' and lost == '0' then -- see begin_run
           local before = string.match(redis_call('HGET', KEYS[6], waits_in) or '', '^%d+') or '0'
           if tonumber(before) < tonumber(drawn) then
             redis_call('HSET', KEYS[6], waits_in, drawn .. ' ' .. ms)
@@ -121,7 +122,7 @@ do
       end
       local message, next_state, words = ticket, nil, nil
       if item then -- see send_out
-        words = 'gf ' .. ARGV[2] .. ' ' .. begun .. ' 0 ' .. string.sub(item, 1, 17) .. next_id .. ' ' .. group
+        words = 'gf ' .. ARGV[2] .. ' ' .. begun .. ' 0 ' .. sub(item, 1, 17) .. next_id .. ' ' .. group
         if own then
           next_state = '- 0 0\nr ' .. next_id .. ' ' .. begun .. ' ' .. begun .. ' - - 0 ' .. ms .. ' ' .. who .. ' '
             .. queue
@@ -146,17 +147,17 @@ do
       if item and not own then
         redis_call('ZADD', KEYS[5], '0', queue .. ' ' .. begun .. ' ' .. group)
         redis_call('LPUSH', list, '{"properties": {"delivery_tag": "' .. words .. '", "delivery_info": {'
-          .. string.sub(text, at, at + cut - 1) .. '"headers": {"groupfifo": "' .. words .. '", '
-          .. string.sub(text, at + cut))
+          .. sub(text, at, at + cut - 1) .. '"headers": {"groupfifo": "' .. words .. '", '
+          .. sub(text, at + cut))
       end
-      local blank = string.find(who, ' ', 1, true)
-      local said = string.sub(who, blank + 1) .. ' ' .. (taken and of .. ' ' .. taken or '- -') .. ' -'
+      local blank = find(who, ' ', 1, true)
+      local said = sub(who, blank + 1) .. ' ' .. (taken and of .. ' ' .. taken or '- -') .. ' -'
       local new = redis_call('HSET', KEYS[11], ARGV[7], said) == 1 -- see keep_lane
       if new then
         redis_call('PERSIST', KEYS[11])
       end
-      if new or string.find(take, '+', 6, true) then
-        redis_call('ZADD', KEYS[3], ms + string.match(take, '%d+'), 'w ' .. string.sub(who, 1, blank - 1))
+      if new or find(take, '+', 6, true) then
+        redis_call('ZADD', KEYS[3], ms + string.match(take, '%d+'), 'w ' .. sub(who, 1, blank - 1))
       end
       if own then
         return { message, words }
