@@ -276,8 +276,7 @@ class Gate(Batches, Inserting, Cutting):
     def _fail_call(self, call: Finish, failure: Failure) -> ScriptArguments:
         keys, ticket = self._keys(call.ticket), call.ticket
         more = [keys.line(ticket.group), keys.runs(call.owner), keys.cut_off(ticket.group, ticket.fence)]
-        more += [keys.failures(ticket.group)]
-        more += [key for _, key in call.lists]
+        more += [keys.failures(ticket.group), *(key for _, key in call.lists)]
         for other in failure.others:
             more += [keys.line(other), keys.cut_off(other, ticket.fence), keys.failures(other)]
         args: list[Any] = [ticket.entry, ticket.group, ticket.fence, call.owner, ticket.lane, call.call]

@@ -151,8 +151,8 @@ do
           .. sub(text, at + cut))
       end
       local blank = find(who, ' ', 1, true)
-      local said = sub(who, blank + 1) .. ' ' .. (taken and of .. ' ' .. taken or '- -') .. ' -'
-      local new = redis_call('HSET', KEYS[11], ARGV[7], said) == 1 -- see keep_lane
+      local words_said = sub(who, blank + 1) .. ' ' .. (taken and of .. ' ' .. taken or '- -') .. ' -'
+      local new = redis_call('HSET', KEYS[11], ARGV[7], words_said) == 1 -- see keep_lane
       if new then
         redis_call('PERSIST', KEYS[11])
       end
