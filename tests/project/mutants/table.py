@@ -46,8 +46,8 @@ SCRIPTS = (
     Mutant(
         "what a lost worker ran is never found: an end notes nothing of what it takes",
         "lua/quick/finish.lua",
-        "' ' .. (taken or '-') .. ' -'",
-        "' - -'",
+        "(taken and of .. ' ' .. taken or '- -') .. ' -'",
+        "'- - -'",
         ("tests/gate/scripts/test_leases.py::test_all_runs_of_a_lost_worker_are_found",),
     ),
     Mutant(
@@ -436,6 +436,13 @@ SCRIPTS = (
         "    own = ticket == false and list == from\n",
         "    own = ticket == false and list\n",
         ("tests/gate/scripts/test_finish.py::test_the_own_successor_waits_for_the_lists_before_its_own",),
+    ),
+    Mutant(
+        "the own successor of a usual end is told a fence that the gate does not know",
+        "gate/records.py",
+        'fence = fence.split(b" ", 3)[2]',
+        'fence = fence.split(b" ", 5)[4]',
+        ("tests/gate/scripts/test_quick.py::test_ends",),
     ),
     Mutant(
         "a worker that dies between a pop and its reservation loses the group",
