@@ -294,7 +294,8 @@ class Judge:
         Args:
             patience_ms: Time within which something happens to a task that is due, unless it is lost.
         """
-        last = max([self._changed, *(task.due for task in self.alive.values())])
+        ends = (max(task.due, self._blocked.get(task.group, 0)) for task in self.alive.values())
+        last = max([self._changed, *ends])
         return bool(self.alive) and self.ms - last < patience_ms
 
     def unfinished(self) -> None:

@@ -1,4 +1,4 @@
-"""The kinds of groups, by the last two digits of their names: with limits, of tenants, or with tasks of several keys."""
+"""The kinds of groups, by the last digits of their names: with limits, of tenants, with tasks of several keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NONE = Limits()
 #: Groups whose names end so belong to tenants; so many of them, with these weights in turn.
 TENANTS_GROUPS, TENANTS, WEIGHTS = range(10, 20), 20, (1, 3)
 #: Groups whose names end so share tasks of several keys; the share of their tasks that have them, and the most keys.
-SHARED_GROUPS, SEVERAL, MOST_KEYS = range(20, 40), 0.2, 4
+SHARED_GROUPS, SEVERAL, MOST_KEYS = range(20, 40), 0.5, 4
 
 
 def limits_of(group: str) -> Limits:
