@@ -280,8 +280,22 @@ class Steps(State):
             self.advances[self._end(run.id)] = self.now
         elif run.stop in "pb" or (run.due is not None and run.due > self.now):
             run.state, run.owner, run.since = "held", "-", self.now
+        elif self.blocked(self.entries[run.id][0]):
+            run.state, run.owner, run.since, run.stop, run.due = "held", "-", self.now, "h", None
         else:
             self._go(run, lists, delivered)
+
+    def _call_in(self, run: Flight) -> None:
+        """A group halts: an entry that does not run is neither on its way nor due."""
+        if run.state == "released" or run.stop == "t":
+            self._leave_turn(run)
+            self._look_now()
+        if run.state == "released":
+            run.state, run.since = "held", self.now
+        task = self.run_of(self.stands.get(run.id, ""))
+        if task and task.state == "released":
+            task.state, task.stop, task.since = "held", "s", self.now
+        run.look = None
 
     def _start(self, run: Flight, owner: str, lane: str, noted: bool = True) -> None:
         if run.state == "released":
