@@ -87,6 +87,8 @@ class Operators(Recovery):
 
     def move(self, old: str, new: str) -> int | None:
         """Move a line to the end of another one. Returns how many; None: the other one drains."""
+        if not self.places.get(old):
+            return 0
         if new in self.draining:
             return None
         moved = list(self.line.get(old, ()))
