@@ -198,7 +198,7 @@ class Reader:
             if not depth and not flags and name not in limits:
                 continue
             mine, failed = in_order(state.flights), flags.get("blocked", {}).get("entry")
-            mine.sort(key=lambda flight: flight.id != failed)  # noqa: B023: it is called at once
+            mine = [each for each in mine if each.id == failed] + [each for each in mine if each.id != failed]
             head = mine[0].id if mine else firsts.get(name)
             if length and head is None:
                 head = self._first(keys, name)
