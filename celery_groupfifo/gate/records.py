@@ -32,6 +32,8 @@ FAIRLY = "f"
 COMPANY = "n"
 #: Stops an entry whose task has other places that are not the first ones of their groups, see lua/lib/stand_in.lua.
 AWAITS = "s"
+#: Stops an entry beside one that has failed, and blocks its group, see lua/lib/halt.lua.
+HALTED = "h"
 #: Begins a message: the tag of its delivery would be its ticket.
 _FRONT = b'{"properties": {"delivery_tag": "", "delivery_info": {'
 

@@ -79,9 +79,14 @@ class Explainer:
         head = self._head(keys, group)
         named = self._named(keys, head) if head else "a task that is gone"
         since = "" if group.since is None else f" {span(self._ago(group.since))} ago, at {_clock(group.since)}"
+        name = quote(group.key)
+        flights = self._reader.stored_groups(keys, [name])[name].flights
+        failed = [each.task_id for each in flights if each.stop == "b"]
         return (
             f"is blocked by the failure of {named}{since}, on {group.by or 'a worker'}: {group.reason}. "
-            f"{_broken(group)}{_rest(group)}. It goes on after retry, skip or drop{self._by_itself(group)}."
+            f"{_broken(group)}{_rest(group, len(failed))}. "
+            f"It goes on after retry, skip or drop{self._by_itself(group)}."
+            f"{_beside([id for id in failed if id != group.head])}"
         )
 
     def _by_itself(self, group: Group) -> str:
@@ -316,9 +321,15 @@ def _broken(group: Group) -> str:
     return f"Its circuit breaker is open ({group.breaker}, or a failed probe), and the next run is a probe. "
 
 
-def _rest(group: Group) -> str:
-    rest = group.depth - max(len(group.running), 1)
+def _rest(group: Group, failed: int = 0) -> str:
+    rest = group.depth - max(len(group.running) + failed, 1)
     return f"{_count(rest, 'task')} {'waits' if rest == 1 else 'wait'} behind it" if rest else "Nothing waits behind it"
+
+
+def _beside(failed: list[str]) -> str:
+    if not failed:
+        return ""
+    return f" {_several(failed)} failed beside it, and {'blocks' if len(failed) == 1 else 'block'} it after that."
 
 
 def _set_aside(letters: int, newest: DeadLetter) -> str:

@@ -197,7 +197,8 @@ class Reader:
             depth, flags = state.depth(length), said.get(name, {})
             if not depth and not flags and name not in limits:
                 continue
-            mine = in_order(state.flights)
+            mine, failed = in_order(state.flights), flags.get("blocked", {}).get("entry")
+            mine = [each for each in mine if each.id == failed] + [each for each in mine if each.id != failed]
             head = mine[0].id if mine else firsts.get(name)
             if length and head is None:
                 head = self._first(keys, name)
@@ -321,8 +322,9 @@ def _members_of(flight: Flight) -> tuple[str, ...]:
 
 
 def _flag(text: bytes) -> dict[str, Any]:
+    """Return what is said of a flag; of several tasks that block a group, what is said of the first one."""
     try:
-        flag = json.loads(text)
+        flag = json.loads(text.partition(b"\n")[0])
     except ValueError:
         flag = None
     return flag if isinstance(flag, dict) else {}

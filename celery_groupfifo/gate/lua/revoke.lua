@@ -319,6 +319,14 @@ local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
 local KEPT = 1000 -- actions that are remembered
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+-- Returns whether an entry of a group has failed, and blocks it.
+local function is_blocked(g)
+  local found = false
+  for _, r in ipairs(g) do
+    found = found or r.stop == 'b'
+  end
+  return found
+end
 local BELL = 5000 -- ms that a bell waits for a worker
 
 local line, producer, audit, wake = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
@@ -480,17 +488,41 @@ do -- withdraw(id, group, g)
     end
   end
   if failed then
-    local blocks = false
-    for _, other in ipairs(at) do -- others of the group may have failed beside it
-      blocks = blocks or other.stop == 'b'
-    end
-    if not blocks then
-      do -- clear_flag(of, at, 'b')
-        local group, g, letter = of, at, 'b'
-        redis_call('HDEL', K_flags, letter .. ' ' .. group)
-        do -- drop_mark(g, letter)
-          g.flags = string.gsub(g.flags, letter, '', 1)
-          g.flags = g.flags == '' and '-' or g.flags
+    do -- end_block(of, at, name)
+      local group, g, id = of, at, name
+      if is_blocked(g) then
+        local said_of_block_46, said_of_block_47
+        do -- said_of_block(group, id)
+          local mine, lines = '', {}
+          for line in string.gmatch(redis_call('HGET', K_flags, 'b ' .. group) or '', '[^\n]+') do
+            mine = string.find(line, '{"entry": "' .. id .. '", ', 1, true) == 1 and line or mine
+            lines[#lines + 1] = line
+          end
+          said_of_block_46, said_of_block_47 = mine, lines
+        end
+        local mine, lines = said_of_block_46, said_of_block_47
+        local rest = {}
+        for _, line in ipairs(lines) do
+          rest[#rest + 1] = line ~= mine and line or nil
+        end
+        redis_call('HSET', K_flags, 'b ' .. group, table.concat(rest, '\n'))
+      else
+        do -- clear_flag(group, g, 'b')
+          local letter = 'b'
+          redis_call('HDEL', K_flags, letter .. ' ' .. group)
+          do -- drop_mark(g, letter)
+            g.flags = string.gsub(g.flags, letter, '', 1)
+            g.flags = g.flags == '' and '-' or g.flags
+          end
+        end
+        for _, r in ipairs(g) do
+          if r.stop == 'h' then
+            do -- look_soon(K_HOLDS, 'h ' .. group .. ' ' .. r.id)
+              local score, member = K_HOLDS, 'h ' .. group .. ' ' .. r.id
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
         end
       end
     end
