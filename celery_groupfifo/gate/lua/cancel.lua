@@ -427,6 +427,13 @@ for at = 4, #ARGV, 4 do
         told_of_part_48, told_of_part_49 = last, gone
       end
       last, gone = told_of_part_48, told_of_part_49
+    else
+      for i = 1, #items do
+        gone[i] = string.sub(items[i], 18)
+      end
+    end
+    local count = #gone
+    if string.find(g.flags, '[ik]') then
       for i = 1, #gone do
         local withdraw_46
         do -- withdraw(gone[i], group, g)
@@ -692,20 +699,13 @@ for at = 4, #ARGV, 4 do
         end
         local _ = withdraw_46
       end
-      do -- add_to(g, 'aside', -#gone)
-        local what, number = 'aside', -#gone
-        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-      end
-    elseif #items > 0 then
-      for i = 1, #items do
-        gone[i] = string.sub(items[i], 18)
-      end
-      local count = redis_call('HDEL', K_entries, unpack(gone))
+    elseif #gone > 0 then
+      count = redis_call('HDEL', K_entries, unpack(gone))
       removed = removed + count
-      do -- add_to(g, 'aside', -count)
-        local what, number = 'aside', -count
-        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-      end
+    end
+    do -- add_to(g, 'aside', -count)
+      local what, number = 'aside', -count
+      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
     end
     redis_call('LTRIM', part, last, -1)
     if redis_call('EXISTS', part) == 1 then
