@@ -2,8 +2,8 @@
 --
 -- place: find the place of an entry in its line.
 --
--- The time tells about where it is, see lib/by_time.lua. For an entry that joined late the caller goes through the line,
--- a part per call, from its end, as whatever leaves a line leaves it at the front.
+-- The time tells about where it is, see lib/by_time.lua. For an entry that joined late the caller goes through the
+-- line, a part per call, from its end, as whatever leaves a line leaves it at the front.
 --
 -- KEYS[1-9]        the gate's own, see lib/keys.lua
 -- KEYS[10] line    (list)  of the group

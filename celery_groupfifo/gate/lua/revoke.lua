@@ -13,8 +13,8 @@
 -- ARGV[5] number    (count) of this caller's calls, from 1
 -- ARGV[6] keep      (ms)    how long the caller's number is remembered
 -- ARGV[7] note      (text)  for the audit; empty: no operator does it
--- ARGV[8] place     (text)  "<us> <number>": where the entry that was parked then stands in line, -1 it does not; empty:
---                           it is not known
+-- ARGV[8] place     (text)  "<us> <number>": where the entry that was parked then stands in line, -1 it does not;
+--                           empty: it is not known
 -- Returns {1, [queue, message]...} taken out, by this call, now or before; to publish · {0} unknown
 --         · {2} it runs · {3, us} the caller looks for its place in line, and calls again
 -- Complexity O(log groups): its place in the list stays, empty, until the walk comes by

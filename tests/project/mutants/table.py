@@ -2255,7 +2255,7 @@ SCALE = (
     ),
     Mutant(
         "a look goes through a whole line in one call",
-        "celery_groupfifo/groups/reader.py",
+        "groups/reader.py",
         "WALKED = 1600",
         "WALKED = 9999",
         ("tests/gate/groups/test_every_verb.py::test_no_call_of_any_verb_touches_more_than_a_part",),
@@ -2269,7 +2269,7 @@ SCALE = (
     ),
     Mutant(
         "groups that resume hide others from the list",
-        "celery_groupfifo/groups/listing.py",
+        "groups/listing.py",
         "            rank = max(rank - AT_ONCE, 0)\n            continue\n",
         "            pass\n",
         (
