@@ -38,6 +38,7 @@ from celery_groupfifo.gate.parks import (
     script_of,
     words_of,
 )
+from celery_groupfifo.gate.places import run_revoke
 from celery_groupfifo.gate.records import whole_end
 from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
@@ -211,8 +212,7 @@ class Gate(Batches, Inserting, Cutting):
     def _revoke(self, keys: Keys, name: str, group: Quoted, note: str) -> bool:
         number = self.number()
         more = [keys.line(group), keys.producer(number.producer), keys.audit, keys.wake]
-        args: list[Any] = [name, group, number.value, KEEP_MS, note]
-        code, *rest = self.store.run("revoke", keys, more, args)
+        code, *rest = run_revoke(self.store.run, keys, more, [name, group, number.value, KEEP_MS, note])
         self._numbers.give_back(number)
         self.publish(rest)
         return int(code) == 1

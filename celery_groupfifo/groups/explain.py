@@ -17,7 +17,7 @@ from celery_groupfifo.groups.identities import dedup_key_of
 from celery_groupfifo.groups.orders import order_values
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.several import awaited
-from celery_groupfifo.groups.view import DeadLetter, Group, Running, count, span
+from celery_groupfifo.groups.view import DeadLetter, Group, Limit, Running, count, span
 from celery_groupfifo.groups.workers import Workers
 
 
@@ -57,7 +57,8 @@ class Explainer:
             "draining": self._draining,
         }
         say = states.get(group.state, self._moving if group.depth else self._resting)
-        return f"Group {key!r} {say(keys, group)}{_limited(group, self._reader.now())}"
+        limited = _limited(group.limit, self._reader.now()) if group.limit else ""
+        return f"Group {key!r} {say(keys, group)}{limited}"
 
     def _resting(self, keys: Keys, group: Group) -> str:
         return "is empty: the next task that is sent starts at once."
@@ -297,11 +298,8 @@ def _by(group: Group, now: float) -> str:
     return text + (f", because: {group.reason}" if group.reason else "")
 
 
-def _limited(group: Group, now: float) -> str:
+def _limited(limit: Limit, now: float) -> str:
     """Return a sentence about what an operator has set."""
-    limit = group.limit
-    if limit is None:
-        return ""
     by = f" by {limit.by}" if limit.by else ""
     since = f" {span(max(now / 1000 - limit.since.timestamp(), 0))} ago" if limit.since else ""
     until = f", until {_clock(limit.until)}" if limit.until else ""

@@ -435,6 +435,13 @@ for at = 4, #ARGV, 4 do
         told_of_part_50, told_of_part_51 = last, gone
       end
       last, gone = told_of_part_50, told_of_part_51
+    else
+      for i = 1, #items do
+        gone[i] = string.sub(items[i], 18)
+      end
+    end
+    local count = #gone
+    if string.find(g.flags, '[ik]') then
       for i = 1, #gone do
         local withdraw_48
         do -- withdraw(gone[i], group, g)
@@ -724,20 +731,13 @@ for at = 4, #ARGV, 4 do
         end
         local _ = withdraw_48
       end
-      do -- add_to(g, 'aside', -#gone)
-        local what, number = 'aside', -#gone
-        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-      end
-    elseif #items > 0 then
-      for i = 1, #items do
-        gone[i] = string.sub(items[i], 18)
-      end
-      local count = redis_call('HDEL', K_entries, unpack(gone))
+    elseif #gone > 0 then
+      count = redis_call('HDEL', K_entries, unpack(gone))
       removed = removed + count
-      do -- add_to(g, 'aside', -count)
-        local what, number = 'aside', -count
-        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-      end
+    end
+    do -- add_to(g, 'aside', -count)
+      local what, number = 'aside', -count
+      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
     end
     redis_call('LTRIM', part, last, -1)
     if redis_call('EXISTS', part) == 1 then

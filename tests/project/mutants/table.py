@@ -2326,6 +2326,30 @@ SCALE = (
         ("tests/gate/groups/test_purge.py::test_a_sweep_goes_on_with_what_an_operator_has_left",),
     ),
     Mutant(
+        "a look goes through a whole line in one call",
+        "groups/reader.py",
+        "WALKED = 1600",
+        "WALKED = 9999",
+        ("tests/gate/groups/test_every_verb.py::test_no_call_of_any_verb_touches_more_than_a_part",),
+    ),
+    Mutant(
+        "a revoke takes a place in line for one that is cut off",
+        "lua/revoke.lua",
+        "in_line, at = false, tonumber(at)",
+        "in_line, at = true, tonumber(at)",
+        ("tests/gate/groups/test_long_lines.py::test_a_revoke_beside_a_part_that_is_cut_off_looks_in_parts",),
+    ),
+    Mutant(
+        "groups that resume hide others from the list",
+        "groups/listing.py",
+        "            rank = max(rank - AT_ONCE, 0)\n            continue\n",
+        "            pass\n",
+        (
+            "tests/gate/groups/test_long_lines.py::"
+            "test_paused_groups_are_listed_page_by_page_though_some_resume_meanwhile",
+        ),
+    ),
+    Mutant(
         "a task that was revoked and sent again is ended with what was cut off",
         "lua/revoke.lua",
         "      add_mark(g, 'v')\n",
