@@ -20,7 +20,7 @@ from celery.worker import state
 from celery_groupfifo.gate.model import HEADER, Ticket
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.batch import size_of
-from celery_groupfifo.worker.delivery import HandedOffMessage
+from celery_groupfifo.worker.delivery import HandedOffMessage, decode
 from celery_groupfifo.worker.failures import blocks
 from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.request import requesting
@@ -123,9 +123,9 @@ class Batch:
             messages: As the gate has given them.
             handle: Celery's handler of messages, over `no_pool`.
         """
-        for raw in messages:
+        for raw, decoded in zip(messages, decode(messages), strict=True):
             try:
-                message = HandedOffMessage(raw, self._run.delivery.channel)
+                message = HandedOffMessage(raw, self._run.delivery.channel, decoded)
                 follower = self._run_of(message)
                 made = self._request_of(follower, message, handle)
             except Exception as error:  # a message may break any code; Celery handles it when it is the head

@@ -6,8 +6,10 @@ count stays right, and no worker can hoard tasks.
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kombu.message import Message
@@ -62,11 +64,32 @@ class Unacknowledged:
     ack = reject = requeue = ack_log_error = reject_log_error = _nothing
 
 
-class HandedOffMessage(Message):
-    """A message that came with the end of another run: there is nothing to acknowledge at the broker."""
+def decode(raws: Sequence[bytes]) -> list[Any]:
+    """Decode messages together: it takes half the time, and equal names in them are one object, which pickles once.
 
-    def __init__(self, raw: bytes, channel: Any) -> None:
-        payload = loads(raw)
+    Returns:
+        What kombu's `loads` returns for each; None for those that have to be decoded one by one.
+    """
+    text = b",".join(raws)
+    found: list[Any] = []
+    # kombu writes values of other types as objects with this name.
+    if b'"__type__"' not in text and b"\\u00" not in text:
+        with suppress(ValueError):
+            found = json.loads(b"[" + text + b"]")
+    return found if len(found) == len(raws) else [None] * len(raws)
+
+
+class HandedOffMessage(Message):
+    """A message that came with the end of another run: there is nothing to acknowledge at the broker.
+
+    Args:
+        raw: Its text.
+        channel: The broker's.
+        decoded: The same, decoded; None: it is decoded here.
+    """
+
+    def __init__(self, raw: bytes, channel: Any, decoded: Any = None) -> None:
+        payload = loads(raw) if decoded is None else decoded
         properties = payload["properties"]
         body = payload["body"]
         if properties.get("body_encoding") == "base64":

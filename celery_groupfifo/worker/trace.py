@@ -29,6 +29,7 @@ from celery_groupfifo.printing import escaping, printable
 from celery_groupfifo.sending.batch import BatchCall, Followers, ending, executing, forget_outcomes
 from celery_groupfifo.sending.context import Continuation, continuing
 from celery_groupfifo.worker.max_hold import limited
+from celery_groupfifo.worker.quiet import quiet_end
 
 logger = escaping(get_logger(__name__))
 
@@ -144,12 +145,17 @@ def _run_batch(target: Target, name: str, task_id: str, *args: Any) -> Batched:
     else:
         outcomes = [*batch.outcomes, *[NO_OUTCOME] * (len(calls) - len(batch.outcomes))]
     key, fence = carried[2], carried[1]
-    found = []
+    found: list[Any] = []
+    quiet = quiet_end(name, target)
     for each, call, outcome in zip(others, calls, outcomes, strict=True):
+        short = None if outcome is NO_OUTCOME else quiet(call, outcome)
+        if outcome is NO_OUTCOME or short is not None:
+            found.append(short)
+            continue
         ticket = Ticket.parse(each.header)
         assert ticket is not None, "the worker has read it"
         run = Continuation(ticket.begun(fence), key, each.retries, each.options)
-        found.append(None if outcome is NO_OUTCOME else _end_call(target, call, run, outcome))
+        found.append(_end_call(target, call, run, outcome))
     return Batched(own, found)
 
 
@@ -279,5 +285,5 @@ def _guarded(call: Target) -> Target:
         guard.check("The result is refused.")
         return result
 
-    guarded.groupfifo = True  # type: ignore[attr-defined]
+    guarded.groupfifo, guarded.guards = True, call  # type: ignore[attr-defined]
     return guarded
