@@ -27,6 +27,7 @@ from celery_groupfifo.gate.model import ETA_HEADER, HEADERS, TRAVELLING
 from celery_groupfifo.sending.context import continuing
 from celery_groupfifo.sending.options import option_of
 from celery_groupfifo.worker import events
+from celery_groupfifo.worker.bound import Bound
 from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
@@ -48,14 +49,9 @@ OUTCOMES = ((Retry, "retry"), (Ignore, "ignored"), (Reject, "rejected"), (Termin
 _requested: ContextVar[Run] = ContextVar("groupfifo_requested")
 
 
-@contextmanager
-def requesting(run: Run) -> Iterator[None]:
+def requesting(run: Run) -> Bound:
     """Let the request that Celery makes in this block be that of a run. The ticket can't tell: it may have several."""
-    token = _requested.set(run)
-    try:
-        yield
-    finally:
-        _requested.reset(token)
+    return Bound(_requested, run)
 
 
 class GroupRequest(Request):  # type: ignore[misc]
