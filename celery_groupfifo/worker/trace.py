@@ -148,15 +148,19 @@ def _run_batch(target: Target, name: str, task_id: str, *args: Any) -> Batched:
     found: list[Any] = []
     quiet = quiet_end(name, target)
     for each, call, outcome in zip(others, calls, outcomes, strict=True):
-        short = None if outcome is NO_OUTCOME else quiet(call, outcome)
-        if outcome is NO_OUTCOME or short is not None:
-            found.append(short)
-            continue
-        ticket = Ticket.parse(each.header)
-        assert ticket is not None, "the worker has read it"
-        run = Continuation(ticket.begun(fence), key, each.retries, each.options)
-        found.append(_end_call(target, call, run, outcome))
+        run = partial(_continuation, each, key, fence)
+        short = None if outcome is NO_OUTCOME else quiet(call, outcome, run)
+        if short is None and outcome is not NO_OUTCOME:
+            short = _end_call(target, call, run(), outcome)
+        found.append(short)
     return Batched(own, found)
+
+
+def _continuation(each: Any, key: str, fence: int) -> Continuation:
+    """Return that of one call of a batch."""
+    ticket = Ticket.parse(each.header)
+    assert ticket is not None, "the worker has read it"
+    return Continuation(ticket.begun(fence), key, each.retries, each.options)
 
 
 def _end_call(target: Target, call: tuple[Any, ...], run: Continuation, outcome: Any) -> Any:
