@@ -12,7 +12,7 @@ from contextvars import ContextVar
 
 from celery_groupfifo.printing import escape
 from celery_groupfifo.sending.context import Continuation, current
-from celery_groupfifo.worker.bound import Bound
+from celery_groupfifo.worker.scoped import Scoped
 
 #: The modules of Celery whose log lines are about one task: received; succeeded, retry, raised, ignored, rejected;
 #: revoked and timed out.
@@ -23,9 +23,9 @@ _UNNAMED = LOGGERS[2]
 _about: ContextVar[Continuation | None] = ContextVar("groupfifo_about", default=None)
 
 
-def about(run: Continuation) -> Bound:
+def about(run: Continuation) -> Scoped:
     """Let log lines about a run name it in this block, where no run is in progress."""
-    return Bound(_about, run)
+    return Scoped(_about, run)
 
 
 class _Completion(logging.Filter):

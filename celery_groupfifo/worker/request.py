@@ -27,11 +27,11 @@ from celery_groupfifo.gate.model import ETA_HEADER, HEADERS, TRAVELLING
 from celery_groupfifo.sending.context import continuing
 from celery_groupfifo.sending.options import option_of
 from celery_groupfifo.worker import events
-from celery_groupfifo.worker.bound import Bound
 from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
 from celery_groupfifo.worker.run import ENDING, Run, State
+from celery_groupfifo.worker.scoped import Scoped
 from celery_groupfifo.worker.trace import Carried, split_batch, split_result
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ OUTCOMES = ((Retry, "retry"), (Ignore, "ignored"), (Reject, "rejected"), (Termin
 _requested: ContextVar[Run] = ContextVar("groupfifo_requested")
 
 
-def requesting(run: Run) -> Bound:
+def requesting(run: Run) -> Scoped:
     """Let the request that Celery makes in this block be that of a run. The ticket can't tell: it may have several."""
-    return Bound(_requested, run)
+    return Scoped(_requested, run)
 
 
 class GroupRequest(Request):  # type: ignore[misc]

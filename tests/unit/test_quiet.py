@@ -12,6 +12,7 @@ from celery.app import trace
 from celery.app.trace import fast_trace_task
 
 from celery_groupfifo import BatchCall, GroupFifoTask
+from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.sending.context import Continuation
 from celery_groupfifo.worker import log_context, quiet
@@ -43,8 +44,8 @@ def watched(app: Celery, **options: Any) -> Any:
 
 def ended(outcome: Any = None, target: Any = fast_trace_task, embed: Any = None, **request: Any) -> Any:
     """What comes of a call of the task; None: it is left to Celery."""
-    call = ("quiet.post", "id", request, ([], {}, embed), None, None)
-    run = Continuation(Ticket("{groupfifo:0}", 2, 0, 1, "id", "g", fence=7), "key", 0)
+    call: quiet.Call = ("quiet.post", "id", request, ([], {}, embed), None, None)
+    run = Continuation(Ticket("{groupfifo:0}", 2, 0, 1, "id", quote("g"), fence=7), "key", 0)
     return quiet.quiet_end("quiet.post", target)(call, outcome, lambda: run)
 
 

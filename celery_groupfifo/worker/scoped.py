@@ -6,7 +6,7 @@ from contextvars import ContextVar, Token
 from typing import Any
 
 
-class Bound:
+class Scoped:
     """A value of a context variable, in a `with` block.
 
     Args:
