@@ -43,7 +43,7 @@ def watched(app: Celery, **options: Any) -> Any:
 
 
 def ended(outcome: Any = None, target: Any = fast_trace_task, embed: Any = None, **request: Any) -> Any:
-    """What comes of a call of the task; None: it is left to Celery."""
+    """Return the end of a call of the task; None: it is left to Celery."""
     call: quiet.Call = ("quiet.post", "id", request, ([], {}, embed), None, None)
     run = Continuation(Ticket("{groupfifo:0}", 2, 0, 1, "id", quote("g"), fence=7), "key", 0)
     return quiet.quiet_end("quiet.post", target)(call, outcome, lambda: run)
