@@ -21,7 +21,7 @@ from celery.worker import state
 from celery_groupfifo.gate.model import HEADER, Ticket
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.batch import size_of
-from celery_groupfifo.worker.delivery import HandedOffMessage
+from celery_groupfifo.worker.delivery import HandedOffMessage, decode, decode_bodies
 from celery_groupfifo.worker.failures import blocks
 from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.request import requesting
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
 
 logger = escaping(get_logger(__name__))
+
+_ENDS = "A batch ends before a message that can't be read: %r"
 
 
 class Carried(NamedTuple):
@@ -125,13 +127,23 @@ class Batch:
             messages: As the gate has given them.
             handle: Celery's handler of messages, over `no_pool`.
         """
-        for raw in messages:
+        made: list[Any] = []
+        token = _requests.set(made)
+        try:
+            self._read(messages, handle, made)
+        finally:
+            _requests.reset(token)
+
+    def _read(self, messages: Sequence[bytes], handle: Any, made: list[Any]) -> None:
+        for message in self._decoded(messages):
+            made.clear()
             try:
-                message = HandedOffMessage(raw, self._run.delivery.channel)
                 follower = self._run_of(message)
-                made = self._request_of(follower, message, handle)
+                self._handle(follower, message, handle)
+                if made:
+                    self._member.events.begun(follower)
             except Exception as error:  # a message may break any code; Celery handles it when it is the head
-                logger.debug("A batch ends before a message that can't be read: %r", error)
+                logger.debug(_ENDS, error)
                 return
             if made:
                 follower.given()
@@ -150,20 +162,27 @@ class Batch:
         follower.begun(ticket.begun(run.ticket.fence), run.since, run.renewed)
         return follower
 
-    def _request_of(self, follower: Run, message: HandedOffMessage, handle: Any) -> list[Any]:
-        made: list[Any] = []
-        token = _requests.set(made)
-        try:
-            message.accept = self._member.consumer.task_consumer.accept
-            if message.errors:
-                message._reraise_error()
-            with about(follower.continuation), requesting(follower):
-                handle(message, None, follower.on_ack, follower.on_reject, ())
-        finally:
-            _requests.reset(token)
-        if made:
-            self._member.events.begun(follower)
-        return made
+    def _decoded(self, raws: Sequence[bytes]) -> list[HandedOffMessage]:
+        """Return messages, up to the first one that can't be decoded."""
+        accept, found = self._member.consumer.task_consumer.accept, []
+        for raw, decoded in zip(raws, decode(raws), strict=True):
+            try:
+                message = HandedOffMessage(raw, self._run.delivery.channel, decoded)
+            except Exception as error:  # a message may break any code
+                logger.debug(_ENDS, error)
+                break
+            message.accept = accept
+            found.append(message)
+        decode_bodies(found, accept)
+        return found
+
+    @staticmethod
+    def _handle(follower: Run, message: HandedOffMessage, handle: Any) -> None:
+        """Let Celery make a request of a message."""
+        if message.errors:
+            message._reraise_error()
+        with about(follower.continuation), requesting(follower):
+            handle(message, None, follower.on_ack, follower.on_reject, ())
 
     # -- from the pool ------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
 from celery_groupfifo.worker.run import ENDING, Run, State
+from celery_groupfifo.worker.scoped import Scoped
 from celery_groupfifo.worker.trace import Carried, split_batch, split_result
 
 if TYPE_CHECKING:
@@ -48,14 +49,9 @@ OUTCOMES = ((Retry, "retry"), (Ignore, "ignored"), (Reject, "rejected"), (Termin
 _requested: ContextVar[Run] = ContextVar("groupfifo_requested")
 
 
-@contextmanager
-def requesting(run: Run) -> Iterator[None]:
+def requesting(run: Run) -> Scoped:
     """Let the request that Celery makes in this block be that of a run. The ticket can't tell: it may have several."""
-    token = _requested.set(run)
-    try:
-        yield
-    finally:
-        _requested.reset(token)
+    return Scoped(_requested, run)
 
 
 class GroupRequest(Request):  # type: ignore[misc]

@@ -2577,6 +2577,41 @@ BATCHES = (
         "self._finish(run)",
         ("tests/workers/outcomes/test_batches.py::test_one_call_fails_and_the_others_do_not",),
     ),
+    Mutant(
+        "the entry behind a full batch is taken off its line",
+        "lua/gather.lua",
+        "redis.call('LTRIM', line, taken, -1)",
+        "redis.call('LTRIM', line, taken + 1, -1)",
+        ("tests/gate/scripts/test_batches.py::test_no_more_follow_than_asked_for",),
+    ),
+    Mutant(
+        "the entries behind one that does not fit are in its batch",
+        "lua/gather.lua",
+        "alone = alone or bytes",
+        "alone = bytes",
+        ("tests/gate/scripts/test_batches.py::test_an_entry_that_does_not_fit_keeps_its_place_among_many",),
+    ),
+    Mutant(
+        "each call of a batch costs commands of its own",
+        "lua/gather.lua",
+        "local MANY = 16",
+        "local MANY = 1",
+        ("tests/gate/scripts/test_batches.py::test_a_batch_of_many_costs_few_commands",),
+    ),
+    Mutant(
+        "what is linked to a call of a batch without a result is never sent",
+        "worker/quiet.py",
+        '("callbacks", "chain", "chord")',
+        '("chain", "chord")',
+        ("tests/unit/test_quiet.py::test_a_call_with_more_to_do_is_left_to_celery",),
+    ),
+    Mutant(
+        "values of other types come undecoded in a batch",
+        "worker/delivery.py",
+        """b'"__type__"' not in text""",
+        "True",
+        ("tests/unit/test_decoding.py::test_types_of_kombu_are_left_to_it",),
+    ),
 )
 
 STAMPS = (

@@ -249,6 +249,25 @@ def test_what_is_linked_to_a_call_follows_it(crew: Crew, key: str) -> None:
     assert batches(crew, key) == [[0], [1, 2, 3, 4]]
 
 
+@on("prefork", "threads")
+def test_calls_whose_results_nobody_wants_end_with_their_batch(crew: Crew, key: str) -> None:
+    crew.send(key, 0, "wait", "batch", name=f"{key}-0")
+    until(lambda: batches(crew, key) == [[0]])
+    batch, add = crew.task("batch"), crew.app.tasks["worker.add"]
+    ignored = [batch.s(key, number).apply_async(ignore_result=True) for number in (1, 2)]
+    linked = batch.s(key, 3).apply_async(ignore_result=True, link=add.s(10).set(task_id=f"{key}-add"))
+    failed = crew.send(key, 4, "result", "batch")
+    child = AsyncResult(f"{key}-add", app=crew.app)
+    crew.keep([*ignored, linked, child])
+    crew.tell(f"{key}-0")
+    assert child.get(timeout=10) == 13
+    all_ended(crew, key)
+    assert batches(crew, key) == [[0], [1, 2, 3, 4]]
+    assert [result.state for result in (*ignored, linked)] == ["PENDING"] * 3
+    crew.state(failed, "FAILURE")
+    until(lambda: all(f"worker.batch[{each.id}] succeeded in" in crew.worker.log for each in (*ignored, linked)))
+
+
 @on("prefork", "gevent")
 def test_a_time_limit_is_that_of_the_batch(crew: Crew, key: str) -> None:
     crew.send(key, 0, "wait", "batch", name=f"{key}-0")
