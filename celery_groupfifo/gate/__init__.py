@@ -3,8 +3,8 @@
 - gate.py has the operations on groups, recovery.py those of time and loss: one Lua script each, in lua/.
 - parking.py has the operations of producers: parks.py has the calls of a park and their answers, numbers.py their
   numbers, replicas.py the wait for replicas behind them.
-- insert.py has the call of a part of a canvas, batches.py those of a run that executes a batch, observations.py those of
-  observe mode.
+- insert.py has the call of a part of a canvas, batches.py those of a run that executes a batch, observations.py those
+  of observe mode.
 - cutting.py has the calls that cut tasks off their groups and end them.
 - model.py is what the layers pass to each other, records.py reads and writes what the scripts store, counts.py the
   counts of tasks, keys.py the names of keys, clock.py is the clock of leases.
