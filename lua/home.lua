@@ -1,20 +1,20 @@
 -- home: say whether groups are still in a partition that they leave as the number of partitions grows.
 --
--- It stands before a script that may be the first to store something of a group, too, whose last argument is then that
--- of this one: that script goes on where this one returns nothing. See gate/growing.py.
+-- It stands before a script that may be the first to store something of a group, too, and takes its own argument away:
+-- that script goes on where this one returns nothing. See gate/growing.py.
 --
 -- KEYS[1-9]     the gate's own, see lib/keys.lua
--- KEYS[10-]     those of the script behind it: the one at `place` is of the producer, or the answer to this action
 -- ARGV[1-2]     clock, tag
--- ARGV[3-] said (text) the last one: "<floor> <place> <number> <identity> <group>...", where - is none
---                      floor: later fences are above it; number: of the producer's park; identity: of the call
+-- ARGV[3] said  (text) "<floor> <place> <number> <identity> <group>...", where - is none
+--                      floor: later fences are above it; place: of the key of the producer, or of the answer to this
+--                      action; number: of the producer's park; identity: of the call
 -- Returns nothing when they are here, or the call was made here before · {'moved', fence} nothing of them is here, and
 --         never will be; the next place draws higher fences · {'split', fence} that is so for some of several groups
 --         · {-1, entry, 'e'} the call is a duplicate of one that has ended here, see lib/claim.lua
 -- Complexity O(groups)
 --@include keys clock number
-local floor, place, number, identity, names =
-  string.match(table.remove(ARGV), '^(%S+) (%S+) (%S+) (%S+)(.*)$')
+local floor, place, number, identity, names = string.match(ARGV[3], '^(%S+) (%S+) (%S+) (%S+)(.*)$')
+table.remove(ARGV, 3)
 local producer = KEYS[tonumber(place) or 0]
 
 if floor ~= '-' and (redis.call('GET', K.fence) or '') < floor then -- both have 16 digits

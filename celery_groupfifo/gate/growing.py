@@ -37,7 +37,7 @@ def home_word(keys: Keys, groups: Sequence[str]) -> str:
 
 
 def arrival(floor: bytes) -> str:
-    """Return the last argument of a script behind `home` in a group's new partition.
+    """Return the first argument of a script behind `home` in a group's new partition.
 
     Args:
         floor: The fence in the answer of the old one.
@@ -93,11 +93,11 @@ def _packed(name: str, call: ScriptArguments, word: str, clock: str) -> bytes:
     if not word:
         return pack_run(name, call, clock)
     keys, more, args = call
-    return pack_run(behind_home(name), (keys, more, [*args, word]), clock)
+    return pack_run(behind_home(name), (keys, more, [word, *args]), clock)
 
 
 def _word(name: str, call: ScriptArguments) -> str:
-    """Return the last argument for a script behind `home`; empty: its groups stay in the partition."""
+    """Return the first argument for a script behind `home`; empty: its groups stay in the partition."""
     keys, _, args = call
     several = name == "park_several"
     groups = [str(group) for group in (args[_BEFORE_GROUPS:] if several else [args[_GROUP_AT[name]]])]

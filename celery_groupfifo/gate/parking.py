@@ -140,7 +140,7 @@ class Parking(Inserting):
         """Return the new partition of a group that has left its old one, and the script and call of a park there."""
         keys = self.keyspace.after(entry.group)
         more, args = park_call(keys, entry, number, replaces)
-        return keys, behind_home(script_of(entry)), (keys, more, [*args, arrival(reply[1])])
+        return keys, behind_home(script_of(entry)), (keys, more, [arrival(reply[1]), *args])
 
     def home(self, group: Quoted) -> Keys:
         """Return the partition of a group; while their number grows, the old one is asked.
