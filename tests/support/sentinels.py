@@ -28,7 +28,7 @@ requirepass {theirs}
 sentinel sentinel-pass {theirs}
 sentinel monitor {master} 127.0.0.1 {target} 2
 sentinel auth-pass {master} {password}
-sentinel down-after-milliseconds {master} 500
+sentinel down-after-milliseconds {master} 1500
 sentinel failover-timeout {master} 3000
 """
 
