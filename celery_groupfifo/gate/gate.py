@@ -20,7 +20,7 @@ from celery_groupfifo.gate.cutting import Cutting
 from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted
 from celery_groupfifo.gate.model import Failure, Finish, Finished, Lists, Ticket
 from celery_groupfifo.gate.packing import ScriptArguments
-from celery_groupfifo.gate.parking import Parking
+from celery_groupfifo.gate.parking import Accepting
 from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
 from celery_groupfifo.gate.server import RedisServer
@@ -38,7 +38,7 @@ BLOCKED, HELD, INVITES = 2, 3, 4
 _NO_CALLS: Mapping[Ticket, str] = MappingProxyType({})
 
 
-class Gate(Batches, Parking, Cutting):
+class Gate(Batches, Accepting, Cutting):
     """The gate of one app.
 
     Args:

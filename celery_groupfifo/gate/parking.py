@@ -33,7 +33,7 @@ from celery_groupfifo.gate.store import Store
 from celery_groupfifo.settings import Settings
 
 
-class Parking(Inserting):
+class Accepting(Inserting):
     """The part of a gate that producers use."""
 
     def __init__(self, store: Store, keyspace: Keyspace, settings: Settings, releaser: Releaser) -> None:
