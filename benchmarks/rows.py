@@ -23,6 +23,7 @@ from benchmarks.scenarios.nodes import Nodes
 from benchmarks.scenarios.replicas import Replicas
 from benchmarks.scenarios.scripts import Depth, Scripts
 from benchmarks.scenarios.sending import Sending
+from benchmarks.scenarios.tenants import SLOTS, Tenants
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def rows(full: bool) -> list[Row]:
         full: True: with the rows that take long, and larger backlogs.
     """
     found = [*_noop(full), *_pools(full), *_hot(full), *_working(full), *_two_workers(full), *_mixed(full)]
-    found += [*_calls(full), *_redis(full), *_nodes(), *_look(full), *_large(full), *_fair(full), *_brokers(full)]
+    found += [*_calls(full), *_redis(full), *_nodes(), *_look(full), *_large(full), *_fair(full), *_tenants()]
+    found += _brokers(full)
     return [row for row in found if full or not row.full]
 
 
@@ -288,6 +290,22 @@ def _fair(full: bool) -> list[Row]:
             "1x", reference="alone", arm="held", full=True,
         ),
     ]  # fmt: skip
+
+
+def _tenants() -> list[Row]:
+    scenario = Tenants(groups=1_000, each=2, small=30)
+
+    def row(name: str, title: str, arm: str, metric: str, unit: str, goal: Goal) -> Row:
+        return Row(name, title, scenario, metric, unit, goal, reference="without", arm=arm, full=True)
+
+    # The gate lets as many begin as the weight says; those that have begun before may wait for a slot.
+    bounds = {weight: value_at_most(weight + SLOTS) for weight in (1, 3)}
+    most, price = "most starts of 1,000 groups of a tenant, by one of another tenant", "the same: tasks of both"
+    return [
+        row("fair", f"{most}: with a fair key", "fair", "most", "starts", bounds[1]),
+        row("fair-weight", "the same, with weight 3", "weight 3", "most", "starts", bounds[3]),
+        row("fair-rate", f"{price}, by those without a fair key", "fair", "rate", "tasks/s", at_least(0.5)),
+    ]
 
 
 def _brokers(full: bool) -> list[Row]:

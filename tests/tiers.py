@@ -115,6 +115,7 @@ EXCEPTIONS = {
         "faults/sentinel/test_sentinel.py::test_on_each_pool",
         "faults/sentinel/test_sentinel.py::test_what_replicas_have_confirmed_is_not_lost",
         "faults/sentinel/test_sentinel.py::test_with_a_broker_elsewhere",
+        "faults/sentinel/test_sentinel.py::test_with_rabbitmq",
         "programs/flower/test_sentinel.py",
         # More seeds and sizes of what other tests try.
         "faults/chaos/test_kills.py::test_rolling_restarts_repeat_and_lose_nothing",

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from benchmarks.apps import work
 from benchmarks.apps.config import configured_app
+from benchmarks.producer import SMALL
 from celery_groupfifo import BatchCall, GroupFifoTask
 
 app = configured_app()
 
+
+def tenant_of(group: str, **_: object) -> str:
+    """Return the tenant of a group."""
+    return "small" if group == f"g{SMALL}" else "big"
+
+
 noop = app.task(base=GroupFifoTask, group_key="{group}", name="bench.noop")(work.noop)
 step = app.task(base=GroupFifoTask, group_key="{group}", name="bench.step")(work.step)
+fair_step = app.task(base=GroupFifoTask, group_key="{group}", group_fair_key=tenant_of, name="bench.fair_step")(
+    work.step
+)
+weighted_step = app.task(
+    base=GroupFifoTask, group_key="{group}", group_fair_key=tenant_of, group_fair_weight=3, name="bench.weighted_step"
+)(work.step)
 plain_noop = app.task(name="bench.plain_noop")(work.noop)
 plain_step = app.task(name="bench.plain_step")(work.step)
 

@@ -21,6 +21,7 @@ from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted
 from celery_groupfifo.gate.model import Failure, Finish, Finished, Lists, Ticket
 from celery_groupfifo.gate.packing import ScriptArguments
 from celery_groupfifo.gate.parking import Accepting
+from celery_groupfifo.gate.records import whole_end
 from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
 from celery_groupfifo.gate.server import RedisServer
@@ -103,9 +104,9 @@ class Gate(Batches, Accepting, Cutting):
             return "fail", self._fail_call(call, call.failure)
         keys, ticket = self._keys(call.ticket), call.ticket
         more = [keys.line(ticket.group), keys.runs(call.owner)]
-        run = f"{ticket.release} {ticket.fence} - - {ticket.lost}"
-        args: list[Any] = [ticket.entry, ticket.group, run, call.owner, ticket.lane, call.call, self.settings.ttl_ms]
-        args += [f"{call.take}+" if call.extends else call.take, " ".join(name for name, _ in call.lists)]
+        run, queues = f"{ticket.release} {ticket.fence} - - {ticket.lost}", " ".join(name for name, _ in call.lists)
+        take = f"{call.take}{'+' * call.extends} {self.settings.ttl_ms}"
+        args: list[Any] = [ticket.entry, ticket.group, run, f"{call.owner} {call.call}", ticket.lane, take, queues]
         if call.continuation is not None:
             entry = call.continuation
             args += [entry.queue, entry.cut, entry.message, entry.delay, *([1] if entry.rejoins else ())]
@@ -114,8 +115,7 @@ class Gate(Batches, Accepting, Cutting):
     def _fail_call(self, call: Finish, failure: Failure) -> ScriptArguments:
         keys, ticket = self._keys(call.ticket), call.ticket
         more = [keys.line(ticket.group), keys.runs(call.owner), keys.cut_off(ticket.group, ticket.fence)]
-        more += [keys.failures(ticket.group)]
-        more += [key for _, key in call.lists]
+        more += [keys.failures(ticket.group), *(key for _, key in call.lists)]
         for other in failure.others:
             more += [keys.line(other), keys.cut_off(other, ticket.fence), keys.failures(other)]
         args: list[Any] = [ticket.entry, ticket.group, ticket.fence, call.owner, ticket.lane, call.call]
@@ -126,7 +126,7 @@ class Gate(Batches, Accepting, Cutting):
 
     def finished(self, reply: Sequence[Any]) -> Finished:
         """Read a finish's answer from the script's reply, and publish the tickets that the script could not push."""
-        code, taken, fence, due, *rest = reply
+        code, taken, fence, due, *rest = whole_end(reply)
         self.publish(rest)
         seconds, invites = None if due < 0 else due / 1000, code >= INVITES
         code %= INVITES

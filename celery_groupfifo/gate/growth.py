@@ -23,7 +23,7 @@ NAMED = 10
 
 
 class Growth(NamedTuple):
-    """How far a growth is.
+    """The state of a growth.
 
     Attributes:
         before: The number of partitions that it began with.

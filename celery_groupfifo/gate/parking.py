@@ -27,6 +27,7 @@ from celery_groupfifo.gate.parks import (
     script_of,
     words_of,
 )
+from celery_groupfifo.gate.places import run_revoke
 from celery_groupfifo.gate.releaser import Releaser
 from celery_groupfifo.gate.replicas import accept, accept_all
 from celery_groupfifo.gate.store import Store
@@ -215,8 +216,7 @@ class Accepting(Inserting):
     def _revoke(self, keys: Keys, name: str, group: Quoted, note: str) -> bool:
         number = self.number()
         more = [keys.line(group), keys.producer(number.producer), keys.audit, keys.wake]
-        args: list[Any] = [name, group, number.value, KEEP_MS, note]
-        code, *rest = self.store.run("revoke", keys, more, args)
+        code, *rest = run_revoke(self.store.run, keys, more, [name, group, number.value, KEEP_MS, note])
         self._numbers.give_back(number)
         self.publish(rest)
         return int(code) == 1

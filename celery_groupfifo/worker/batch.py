@@ -7,9 +7,10 @@ without an outcome goes back to its place in line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
@@ -114,6 +115,7 @@ class Batch:
         self._member, self._run = member, run
         self._followers: list[tuple[Run, Any]] = []
         self._revoked: list[Run] = []
+        self._ended: set[Run] = set()
         self.settled = False
 
     def read(self, messages: Sequence[bytes], handle: Any) -> None:
@@ -183,7 +185,7 @@ class Batch:
         return found
 
     def accepted(self, pid: int, when: float) -> None:
-        """Note that the pool executes them."""
+        """Note that the pool executes them. Those that are acknowledged early have no outcome yet."""
         for _, request in self._followers:
             request.on_accepted(pid, when)
 
@@ -191,35 +193,52 @@ class Batch:
         """Note the outcomes that the pool has returned, in order: of those without one, None."""
         for (follower, request), outcome in zip(self._followers, outcomes, strict=True):
             if outcome is not None:
-                with about(follower.continuation):
-                    request.on_success(outcome)
+                self._end(follower, partial(request.on_success, outcome))
 
     def time_out(self, error: TimeLimitExceeded) -> None:
         """Let all fail: the time limit of the run was theirs. Those whose failure blocks the group stay in line."""
         try:
             raise error
         except TimeLimitExceeded:
-            info = ExceptionInfo()
+            self.fail(ExceptionInfo())
+
+    def fail(self, info: ExceptionInfo) -> None:
+        """Let all fail with the run. Those whose failure blocks the group stay in line."""
+        self._fail(info, lambda follower, task: not blocks(self._member, follower.message.headers, task))
+
+    def lose(self, info: ExceptionInfo) -> None:
+        """Let all fail: their process is lost, and the run's task is not run again."""
+        self._fail(info, lambda follower, task: True)
+
+    def _fail(self, info: ExceptionInfo, may: Callable[[Run, Any], bool]) -> None:
         for follower, request in self._followers:
-            if not (follower.done or blocks(self._member, follower.message.headers, request.task)):
+            if follower not in self._ended and may(follower, request.task):
                 request.worker_pid = None  # its process is the run's, which watches its end
-                with about(follower.continuation):
-                    request.on_failure(info)
+                self._end(follower, partial(request.on_failure, info))
+
+    def _end(self, follower: Run, end: Callable[[], Any]) -> None:
+        self._ended.add(follower)
+        with about(follower.continuation):
+            end()
 
     # -- to the gate ---------------------------------------------------------------
 
     def ends(self) -> tuple[list[Run], list[Run]]:
         """Return the followers that are over, and those of them that failed with a policy."""
-        over = [*self._revoked, *(follower for follower, _ in self._followers if follower.done)]
+        over = [*self._revoked, *(follower for follower, _ in self._followers if self._is_over(follower))]
         failed = [follower for follower in over if follower.failure is not None]
         return [follower for follower in over if follower.failure is None], failed
 
     def close(self) -> None:
         """Let go of the requests without an outcome."""
         for follower, request in self._followers:
-            if not follower.done:
+            if not self._is_over(follower):
                 with suppress(KeyError):
                     state.task_ready(request)
+
+    def _is_over(self, follower: Run) -> bool:
+        """Return whether it has an outcome: to be acknowledged early, when it starts, is none."""
+        return follower in self._ended and follower.done
 
 
 def _nothing(run: Run) -> None:

@@ -433,7 +433,11 @@ do -- look_again({}, group, g, out)
           end
         end
         local stopped = r.stop == 'p' or r.stop == 'b'
-        if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+        local waits = r.due ~= '-' and tonumber(r.due) > now_ms()
+        if not stopped and not waits and has_flag(g, 'b') then -- another one of its group has failed
+          r.stop, r.due, stopped = 'h', '-', true
+        end
+        if stopped or waits then
           r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
           do -- write_group(group, g)
             local other, other_g = nil, nil

@@ -33,7 +33,7 @@ local redis_call = redis.call
 -- which is a third of a script's time. Any other park, a repeated one too, finds everything as it was.
 do
   if not ARGV[7] then
-    local keep = 600000 -- see lib/number.lua
+    local keep = '600000' -- see lib/number.lua; Redis would print a number, for 2,000 instructions
     local entries, line, producer, id, number = KEYS[1], KEYS[10], KEYS[11], ARGV[3], ARGV[6]
     local state = redis_call('HGET', KEYS[2], ARGV[4])
     if state and string.find(state, '^[^din\n]+\n') then -- see is_busy

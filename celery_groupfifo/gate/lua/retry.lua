@@ -320,11 +320,29 @@ if before == call then
 end
 local KEPT = 1000 -- actions that are remembered
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+-- Returns whether an entry of a group has failed, and blocks it.
+local function is_blocked(g)
+  local found = false
+  for _, r in ipairs(g) do
+    found = found or r.stop == 'b'
+  end
+  return found
+end
 
 local audit, group = KEYS[10], ARGV[5]
 
 local g = open_group(group)
 local paused, out, held, stopped = has_flag(g, 'p'), {}, 0, 0
+if not paused and is_blocked(g) then
+  do -- clear_flag(group, g, 'b')
+    local letter = 'b'
+    redis_call('HDEL', K_flags, letter .. ' ' .. group)
+    do -- drop_mark(g, letter)
+      g.flags = string.gsub(g.flags, letter, '', 1)
+      g.flags = g.flags == '' and '-' or g.flags
+    end
+  end
+end
 for at = #g, 1, -1 do
   local r = g[at]
   if r.state == 'h' and (r.stop == 'p' or paused) then
@@ -333,14 +351,6 @@ for at = #g, 1, -1 do
     held = held + 1
     redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. r.id, 'b ' .. group .. ' ' .. r.id)
     if r.stop == 'b' then -- it may be lost as often as any other
-      do -- clear_flag(group, g, 'b')
-        local letter = 'b'
-        redis_call('HDEL', K_flags, letter .. ' ' .. group)
-        do -- drop_mark(g, letter)
-          g.flags = string.gsub(g.flags, letter, '', 1)
-          g.flags = g.flags == '' and '-' or g.flags
-        end
-      end
       r.lost = '0'
     end
     if r.stop == 'l' then
@@ -416,7 +426,11 @@ for at = #g, 1, -1 do
         end
       end
       local stopped = r.stop == 'p' or r.stop == 'b'
-      if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+      local waits = r.due ~= '-' and tonumber(r.due) > now_ms()
+      if not stopped and not waits and has_flag(g, 'b') then -- another one of its group has failed
+        r.stop, r.due, stopped = 'h', '-', true
+      end
+      if stopped or waits then
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil

@@ -46,8 +46,8 @@ SCRIPTS = (
     Mutant(
         "what a lost worker ran is never found: an end notes nothing of what it takes",
         "lua/quick/finish.lua",
-        "' ' .. (taken or '-') .. ' -'",
-        "' - -'",
+        "(taken and of .. ' ' .. taken or '- -') .. ' -'",
+        "'- - -'",
         ("tests/gate/scripts/test_leases.py::test_all_runs_of_a_lost_worker_are_found",),
     ),
     Mutant(
@@ -111,7 +111,7 @@ SCRIPTS = (
     ),
     Mutant(
         "a tenant loses a turn with a group that is paused",
-        "lua/pause.lua",
+        "lua/lib/halt.lua",
         "(r.state == 'w' or r.stop == 't')",
         "r.stop == 't'",
         ("tests/gate/scripts/test_fair.py::test_the_next_one_goes_out_when_a_ticket_counts_no_more",),
@@ -232,10 +232,75 @@ SCRIPTS = (
     ),
     Mutant(
         "one of two that have failed ends the block of both",
-        "lua/lib/withdraw.lua",
-        "    if not blocks then\n",
-        "    if failed then\n",
+        "lua/lib/halt.lua",
+        "  if is_blocked(g) then\n",
+        "  if g.flags == '-' then\n",
         ("tests/gate/scripts/test_limits.py::test_two_that_fail_beside_each_other_block_until_both_are_decided_on",),
+    ),
+    Mutant(
+        "of several that block a group, the last one is shown",
+        "lua/lib/block.lua",
+        "g) and redis.call('HGET', K.flags, 'b ' .. group) .. '\\n' or ''\n",
+        "g) and ''\n  before = ''\n",
+        ("tests/gate/scripts/test_limits.py::test_two_that_fail_beside_each_other_block_until_both_are_decided_on",),
+    ),
+    Mutant(
+        "of several that block a group, the first one is shown for ever",
+        "lua/lib/halt.lua",
+        "    redis.call('HSET', K.flags, 'b ' .. group, table.concat(rest, '\\n'))\n",
+        "",
+        ("tests/gate/scripts/test_limits.py::test_two_that_fail_beside_each_other_block_until_both_are_decided_on",),
+    ),
+    Mutant(
+        "of several that block a group, each leaves as the last one's policy says",
+        "lua/lib/halt.lua",
+        " == 1 and line or mine\n",
+        " and line or line\n",
+        ("tests/gate/scripts/test_limits.py::test_each_of_two_that_open_a_breaker_leaves_as_its_own_policy_says",),
+    ),
+    Mutant(
+        "a ticket at the broker begins beside a block",
+        "lua/lib/halt.lua",
+        "    if r.state == 'w' or r.stop == 't'",
+        "    if r.stop == 't'",
+        (
+            "tests/gate/scripts/test_limits.py::test_a_block_calls_in_the_ticket_at_the_broker",
+            "tests/gate/scripts/test_fair.py::test_a_block_gives_back_the_turn_of_the_ticket_beside_it",
+        ),
+    ),
+    Mutant(
+        "a head whose turn comes goes out beside a block",
+        "lua/lib/halt.lua",
+        "    if r.state == 'w' or r.stop == 't'",
+        "    if r.state == 'w'",
+        ("tests/gate/scripts/test_fair.py::test_what_waits_for_its_turn_beside_a_block_goes_out_after_it",),
+    ),
+    Mutant(
+        "a task of another group starts beside a block in one of its groups",
+        "lua/lib/halt.lua",
+        " or r.stop == 's' then",
+        " then",
+        ("tests/gate/scripts/test_several.py::test_a_block_of_another_group_halts_it",),
+    ),
+    Mutant(
+        "a retry, or what a lost worker had, goes out beside a block",
+        "lua/lib/resume.lua",
+        "not waits and has_flag(g, 'b') then",
+        "not waits and stopped then",
+        (
+            "tests/gate/scripts/test_limits.py::test_what_a_block_has_halted_goes_on_when_it_is_over",
+            "tests/gate/scripts/test_limits.py::test_what_a_block_has_halted_stays_halted_by_a_second_one",
+        ),
+    ),
+    Mutant(
+        "what a block has halted waits for ever",
+        "lua/lib/halt.lua",
+        "      if r.stop == 'h' then\n",
+        "      if r.stop == 'H' then\n",
+        (
+            "tests/gate/scripts/test_limits.py::test_what_a_block_has_halted_goes_on_when_it_is_over",
+            "tests/gate/scripts/test_limits.py::test_a_block_calls_in_the_ticket_at_the_broker",
+        ),
     ),
     Mutant(
         "an empty place counts as that of its task that was parked again",
@@ -376,9 +441,9 @@ SCRIPTS = (
     ),
     Mutant(
         "a group that is blocked goes on with its next one",
-        "lua/lib/operate.lua",
-        "  set_flag(group, g, 'b', stamped(flag))\n",
-        "  table.remove(g)\n  set_flag(group, g, 'b', stamped(flag))\n",
+        "lua/lib/block.lua",
+        "  halt_others(group, g)\n",
+        "  halt_others(group, g)\n  table.remove(g)\n",
         ("tests/gate/groups/test_block.py::test_retry_runs_the_same_task_again_under_a_new_fence",),
     ),
     Mutant(
@@ -412,8 +477,8 @@ SCRIPTS = (
     Mutant(
         "a hand-off ignores a delay",
         "lua/lib/resume.lua",
-        " or (r.due ~= '-' and tonumber(r.due) > now_ms()) then\n",
-        " then\n",
+        "r.due ~= '-' and tonumber(r.due) > now_ms()\n",
+        "false\n",
         ("tests/gate/scripts/test_continuation.py::test_a_surrendered_run_with_a_replacement_waits_for_its_due_time",),
     ),
     Mutant(
@@ -436,6 +501,13 @@ SCRIPTS = (
         "    own = ticket == false and list == from\n",
         "    own = ticket == false and list\n",
         ("tests/gate/scripts/test_finish.py::test_the_own_successor_waits_for_the_lists_before_its_own",),
+    ),
+    Mutant(
+        "the own successor of a usual end is told a fence that the gate does not know",
+        "gate/records.py",
+        'fence = fence.split(b" ", 3)[2]',
+        'fence = fence.split(b" ", 5)[4]',
+        ("tests/gate/scripts/test_quick.py::test_ends",),
     ),
     Mutant(
         "a worker that dies between a pop and its reservation loses the group",
@@ -1717,7 +1789,7 @@ OPTIONS = (
     ),
     Mutant(
         "a block that is to end by itself lasts for ever",
-        "lua/lib/operate.lua",
+        "lua/lib/block.lua",
         "  if lasts > 0 then\n",
         "  if false then\n",
         (
@@ -1979,7 +2051,7 @@ OPTIONS = (
     ),
     Mutant(
         "a pause does not reach the ticket of a task whose first key is another",
-        "lua/pause.lua",
+        "lua/lib/halt.lua",
         "    call_back(r.id)\n",
         "",
         ("tests/gate/scripts/test_several.py::test_a_pause_of_any_of_its_groups_holds_it",),
@@ -2252,6 +2324,30 @@ SCALE = (
         "  each_later('ZADD', K.due, later.due)\n",
         "",
         ("tests/gate/groups/test_purge.py::test_a_sweep_goes_on_with_what_an_operator_has_left",),
+    ),
+    Mutant(
+        "a look goes through a whole line in one call",
+        "groups/reader.py",
+        "WALKED = 1600",
+        "WALKED = 9999",
+        ("tests/gate/groups/test_every_verb.py::test_no_call_of_any_verb_touches_more_than_a_part",),
+    ),
+    Mutant(
+        "a revoke takes a place in line for one that is cut off",
+        "lua/revoke.lua",
+        "in_line, at = false, tonumber(at)",
+        "in_line, at = true, tonumber(at)",
+        ("tests/gate/groups/test_long_lines.py::test_a_revoke_beside_a_part_that_is_cut_off_looks_in_parts",),
+    ),
+    Mutant(
+        "groups that resume hide others from the list",
+        "groups/listing.py",
+        "            rank = max(rank - AT_ONCE, 0)\n            continue\n",
+        "            pass\n",
+        (
+            "tests/gate/groups/test_long_lines.py::"
+            "test_paused_groups_are_listed_page_by_page_though_some_resume_meanwhile",
+        ),
     ),
     Mutant(
         "a task that was revoked and sent again is ended with what was cut off",
