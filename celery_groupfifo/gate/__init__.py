@@ -5,6 +5,7 @@
   numbers, replicas.py the wait for replicas behind them.
 - insert.py has the call of a part of a canvas, batches.py those of a run that executes a batch, observations.py those
   of observe mode.
+- places.py looks for the place of an entry in a long line.
 - cutting.py has the calls that cut tasks off their groups and end them.
 - model.py is what the layers pass to each other, records.py reads and writes what the scripts store, counts.py the
   counts of tasks, keys.py the names of keys, clock.py is the clock of leases.

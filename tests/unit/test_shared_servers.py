@@ -234,10 +234,10 @@ def test_sentinels_with_tls_and_passwords_of_their_own() -> None:
     connections = server_of(app).connections(3.0, "name")
     (sentinel,) = connections._master._sentinels  # type: ignore[union-attr]
 
-    each = connections._options["connection_class"], sentinel._options["connection_class"]
+    each = connections._options["connection_class"], sentinel.connections._options["connection_class"]
     assert each == (redis.SSLConnection, redis.SSLConnection)
-    assert (connections._options["password"], sentinel._options["password"]) == ("pw", "theirs")
-    assert sentinel._options["socket_timeout"] < 1 and "ssl" not in sentinel._options
+    assert (connections._options["password"], sentinel.connections._options["password"]) == ("pw", "theirs")
+    assert sentinel.connections._options["socket_timeout"] < 1 and "ssl" not in sentinel.connections._options
     again = server_of(app).connections(1.0, "other")
     assert again._master is connections._master, "all of a process ask together"
 
