@@ -127,6 +127,8 @@ def _hot(full: bool) -> list[Row]:
     second = "the same with a second worker, by one"
     single, batches = {"grouped": Arm("grouped")}, {"batches": Arm("grouped", ("batched",))}
     batched = Backlog("one hot group, in batches", single | batches, 20_000, 1)
+    steps = {"grouped": Arm("grouped", ("step",)), "batches": Arm("grouped", ("batched_step",))}
+    written = Backlog("one hot group, 10 ms, in batches", steps, 2_000, 1, seconds=0.01)
     return [
         Row("hot", "one hot group, backlog 3,000, by plain -c 1", scenario, "rate", "tasks/s", at_least(1.3), "2.5x"),
         Row(
@@ -136,6 +138,10 @@ def _hot(full: bool) -> list[Row]:
         Row(
             "hot-batch", "one hot group in batches of 50, by one at a time", batched, "rate", "tasks/s", at_least(3.0),
             "20x", reference="grouped", arm="batches", full=True,
+        ),
+        Row(
+            "hot-batch-write", "the same, a call or a batch writes for 10 ms", written, "rate", "tasks/s",
+            at_least(10.0), "20x", reference="grouped", arm="batches", full=True,
         ),
     ]  # fmt: skip
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from benchmarks import recording
 from benchmarks.apps import work
 from benchmarks.apps.config import configured_app
 from benchmarks.producer import SMALL
@@ -30,3 +33,13 @@ plain_step = app.task(name="bench.plain_step")(work.step)
 @app.task(base=GroupFifoTask, group_key=lambda group, number: group, group_batch=50, name="bench.batched")
 def batched(calls: list[BatchCall]) -> None:
     """Do nothing, for up to 50 calls at once."""
+
+
+@app.task(base=GroupFifoTask, group_key=lambda group, number, seconds: group, group_batch=50, name="bench.batched_step")
+def batched_step(calls: list[BatchCall]) -> None:
+    """Work once for up to 50 calls, as one write to a database does, and record them."""
+    time.sleep(calls[0].args[2])
+    for call in calls:
+        group, number, _ = call.args
+        recording.write(recording.START, group, number)
+        recording.write(recording.END, group, number)
