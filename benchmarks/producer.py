@@ -16,6 +16,8 @@ from typing import Any
 
 #: Groups of the second task of a mixed backlog are numbered from here.
 SECOND = 10_000
+#: The only group of a small tenant; those of the big one come before it.
+SMALL = 20_000
 
 Call = tuple[Any, tuple[Any, ...]]
 """A task, and the arguments of one call."""

@@ -23,6 +23,7 @@ from benchmarks.scenarios.nodes import Nodes
 from benchmarks.scenarios.replicas import Replicas
 from benchmarks.scenarios.scripts import Depth, Scripts
 from benchmarks.scenarios.sending import Sending
+from benchmarks.scenarios.tenants import SLOTS, Tenants
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def rows(full: bool) -> list[Row]:
         full: True: with the rows that take long, and larger backlogs.
     """
     found = [*_noop(full), *_pools(full), *_hot(full), *_working(full), *_two_workers(full), *_mixed(full)]
-    found += [*_calls(full), *_redis(full), *_nodes(), *_look(full), *_large(full), *_fair(full), *_brokers(full)]
+    found += [*_calls(full), *_redis(full), *_nodes(), *_look(full), *_large(full), *_fair(full), *_tenants()]
+    found += _brokers(full)
     return [row for row in found if full or not row.full]
 
 
@@ -125,6 +127,8 @@ def _hot(full: bool) -> list[Row]:
     second = "the same with a second worker, by one"
     single, batches = {"grouped": Arm("grouped")}, {"batches": Arm("grouped", ("batched",))}
     batched = Backlog("one hot group, in batches", single | batches, 20_000, 1)
+    steps = {"grouped": Arm("grouped", ("step",)), "batches": Arm("grouped", ("batched_step",))}
+    written = Backlog("one hot group, 10 ms, in batches", steps, 2_000, 1, seconds=0.01)
     return [
         Row("hot", "one hot group, backlog 3,000, by plain -c 1", scenario, "rate", "tasks/s", at_least(1.3), "2.5x"),
         Row(
@@ -134,6 +138,10 @@ def _hot(full: bool) -> list[Row]:
         Row(
             "hot-batch", "one hot group in batches of 50, by one at a time", batched, "rate", "tasks/s", at_least(3.0),
             "20x", reference="grouped", arm="batches", full=True,
+        ),
+        Row(
+            "hot-batch-write", "the same, a call or a batch writes for 10 ms", written, "rate", "tasks/s",
+            at_least(10.0), "20x", reference="grouped", arm="batches", full=True,
         ),
     ]  # fmt: skip
 
@@ -288,6 +296,22 @@ def _fair(full: bool) -> list[Row]:
             "1x", reference="alone", arm="held", full=True,
         ),
     ]  # fmt: skip
+
+
+def _tenants() -> list[Row]:
+    scenario = Tenants(groups=1_000, each=2, small=30)
+
+    def row(name: str, title: str, arm: str, metric: str, unit: str, goal: Goal) -> Row:
+        return Row(name, title, scenario, metric, unit, goal, reference="without", arm=arm, full=True)
+
+    # The gate lets as many begin as the weight says; those that have begun before may wait for a slot.
+    bounds = {weight: value_at_most(weight + SLOTS) for weight in (1, 3)}
+    most, price = "most starts of 1,000 groups of a tenant, by one of another tenant", "the same: tasks of both"
+    return [
+        row("fair", f"{most}: with a fair key", "fair", "most", "starts", bounds[1]),
+        row("fair-weight", "the same, with weight 3", "weight 3", "most", "starts", bounds[3]),
+        row("fair-rate", f"{price}, by those without a fair key", "fair", "rate", "tasks/s", at_least(0.5)),
+    ]
 
 
 def _brokers(full: bool) -> list[Row]:

@@ -56,6 +56,7 @@ class Settings:
         mode: `order`: tasks of a group run one at a time and in order. `observe`: they run as in plain Celery, and the
             gate only counts how often order and exclusion were broken.
         partitions: Hash tags the groups are spread over; more than 1 only on a Redis Cluster.
+        partitions_before: Their number before it grows to `partitions`; None: it does not.
         lease_ttl: Seconds after which a silent worker counts as lost.
         sweep_interval: Seconds between two sweeps of a worker.
         burst: On other brokers than the gate's Redis: tasks of one group in a row on one slot.
@@ -113,6 +114,7 @@ class Settings:
     namespace: str = "groupfifo"
     mode: Mode = "order"
     partitions: int = 1
+    partitions_before: int | None = None
     lease_ttl: float = 30.0
     sweep_interval: float = 1.0
     burst: int = 100
@@ -198,6 +200,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "namespace": values.namespace,
     "mode": values.choice(*get_args(Mode)),
     "partitions": values.number(int, 1),
+    "partitions_before": values.limit(int, 1),
     "lease_ttl": values.number(float, 0.5),
     "sweep_interval": values.number(float, 0.05),
     "burst": values.number(int, 1),
@@ -267,6 +270,12 @@ def read_settings(conf: Any) -> Settings:
         raise InvalidSetting(
             f"groupfifo_sweep_interval = {settings.sweep_interval!r} does not work with groupfifo_lease_ttl = "
             f"{settings.lease_ttl!r}: it may be half of it at most."
+        )
+    if settings.partitions_before is not None and settings.partitions_before >= settings.partitions:
+        raise InvalidSetting(
+            f"groupfifo_partitions_before = {settings.partitions_before!r} does not work with groupfifo_partitions = "
+            f"{settings.partitions!r}: it names the lower number from which that one grows. Fewer partitions need an "
+            "empty gate: leave it out, and run `celery -A APP groupfifo partitions N`."
         )
     return settings
 

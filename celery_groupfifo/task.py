@@ -28,13 +28,12 @@ from celery_groupfifo.settings import (
     Overflow,
     TextOfCall,
 )
+from celery_groupfifo.windows import LONGEST
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
 
 
-#: Seconds that `rate_limited` takes at most: Celery can't write later times.
-LONGEST_WAIT = 3_000_000_000
 #: From Celery 5.6 on a send ends with this RuntimeError when Celery can't subscribe to the task's result.
 _NO_RESULTS = "Retry limit exceeded while trying to reconnect"
 
@@ -109,8 +108,8 @@ class GroupRun:
             GroupFifoError: The run is not in progress in this thread.
         """
         is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-        if not (is_number and 0 <= seconds <= LONGEST_WAIT):
-            raise InvalidOption(f"rate_limited({seconds!r}): give the seconds to wait, from 0 to {LONGEST_WAIT:,}.")
+        if not (is_number and 0 <= seconds <= LONGEST):
+            raise InvalidOption(f"rate_limited({seconds!r}): give the seconds to wait, from 0 to {LONGEST:,}.")
         request = self._task.request
         if continued(request.id) is not self._run:
             raise GroupFifoError("rate_limited() ends the run in progress: call it in the task, in its own thread.")

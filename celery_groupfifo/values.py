@@ -7,18 +7,23 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from celery_groupfifo.windows import MOST_STARTS, Breaker, Rate
+from celery_groupfifo.windows import LONGEST, MOST_STARTS, Breaker, Rate
 
 #: Tickets of one tenant that may wait in a queue.
 MOST_WEIGHT = 1000
+#: The highest number of a kind without a bound of its own.
+_MOST = {int: inf, float: LONGEST}
 
 
 def number(kind: type[int] | type[float], least: float) -> Callable[[Any], str | None]:
-    """Return the check of a number from `least` on."""
+    """Return the check of a number from `least` on; one of seconds, a float, is `LONGEST` at most."""
 
     def check(value: Any) -> str | None:
         allowed = (int,) if kind is int else (int, float)
-        fits = isinstance(value, allowed) and not isinstance(value, bool) and least <= value < inf
+        is_number = isinstance(value, allowed) and not isinstance(value, bool)
+        if is_number and _MOST[kind] < value < inf:
+            return f"a number from {least:g} to {_MOST[kind]:,}"
+        fits = is_number and least <= value < inf
         return None if fits else f"{'a whole' if kind is int else 'a'} number from {least:g} on"
 
     return check

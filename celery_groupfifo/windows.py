@@ -24,7 +24,8 @@ class Breaker(NamedTuple):
             return None
         window = round(float(found[2]) * _UNITS[found[3]])
         pause = window if found[4] is None else round(float(found[4]) * _UNITS[found[5]])
-        return cls(int(found[1]), window, pause) if int(found[1]) and window >= 100 and pause >= 100 else None
+        fits = int(found[1]) and all(LEAST_WINDOW <= each <= LONGEST * 1000 for each in (window, pause))
+        return cls(int(found[1]), window, pause) if fits else None
 
 
 class Rate(NamedTuple):
@@ -44,9 +45,11 @@ class Rate(NamedTuple):
         if found is None:
             return None
         rate = cls(int(found[1]), round(float(found[2] or 1) * _UNITS[found[3]]))
-        return rate if 1 <= rate.starts <= MOST_STARTS and rate.window >= LEAST_WINDOW else None
+        return rate if 1 <= rate.starts <= MOST_STARTS and LEAST_WINDOW <= rate.window <= LONGEST * 1000 else None
 
 
+#: Seconds (95 years) of any span: the gate keeps its times in ranges of numbers, and Celery can't write later times.
+LONGEST = 3_000_000_000
 #: Starts that a rate may count: the gate keeps the time of each. A higher rate has the same in less time.
 MOST_STARTS, LEAST_WINDOW = 1000, 100
 #: Milliseconds.

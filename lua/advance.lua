@@ -13,7 +13,7 @@
 -- Returns {count, next, [queue, message]...}: of members that are done, from the first on; the caller calls again with
 --         the others · ms until the next sweep (-1: as it has said) · to publish
 -- Complexity O(members · log groups), and entries whose windows end with that of another
---@include keys clock write record flag entry release advance again crowd look_again join stand_in withdraw turns_due
+--@include keys clock write record flag entry release advance again crowd look_again join stand_in lapse turns_due
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over, and entries that join before one
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -35,11 +35,7 @@ while done < many and steps > 0 and bytes < BYTES do
     local entry, corrupt
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
-      local why = string.match(redis.call('HGET', K.flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local text = withdraw(id, group, g)
-      if why then
-        set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
-      end
+      lapse(group, g, id)
     elseif kind == 'l' and has_flag(g, 'l') then
       clear_flag(group, g, 'l')
       look_again(lists, group, g, out)

@@ -23,18 +23,21 @@ for at = 4, #ARGV, 4 do
     local last, gone = #items, {}
     if string.find(g.flags, '[ikv]') or table.concat(items, '\n') ~= told then
       last, gone = told_of_part(items, told)
-      for i = 1, #gone do
-        local _ = withdraw(gone[i], group, g)
-      end
-      add_to(g, 'aside', -#gone)
-    elseif #items > 0 then
+    else
       for i = 1, #items do
         gone[i] = string.sub(items[i], 18)
       end
-      local count = redis.call('HDEL', K.entries, unpack(gone))
-      removed = removed + count
-      add_to(g, 'aside', -count)
     end
+    local count = #gone
+    if string.find(g.flags, '[ik]') then
+      for i = 1, #gone do
+        local _ = withdraw(gone[i], group, g)
+      end
+    elseif #gone > 0 then
+      count = redis.call('HDEL', K.entries, unpack(gone))
+      removed = removed + count
+    end
+    add_to(g, 'aside', -count)
     redis.call('LTRIM', part, last, -1)
     if redis.call('EXISTS', part) == 1 then
       redis.call('ZADD', K.due, K.REST + now_ms() + claim, member)

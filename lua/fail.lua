@@ -29,7 +29,7 @@
 -- ARGV[..] groups   (text)  these
 -- Returns {code, '', 0, due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log on_the_way)
---@include keys clock write record entry release run resume advance again operate breaker rest begins leave stand_in
+--@include keys clock write record entry release run resume advance again block breaker rest begins leave stand_in
 local line, runs, cut_off, failures = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, policy, why = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]

@@ -9,27 +9,28 @@
 -- ARGV[3]  id          (text)
 -- ARGV[4]  group       (text)
 -- ARGV[5]  run         (text)  "<release> <fence> - - <losses>", as its record has them
--- ARGV[6]  owner       (text)
+-- ARGV[6]  who         (text)  "<owner> <call>", with this call's own name
 -- ARGV[7]  lane        (number) of the run, and of the one that is taken
--- ARGV[8]  call        (text)  this call's own name
--- ARGV[9]  ttl         (ms)    of the worker's lease
--- ARGV[10] take        (text)  lists: the next ticket of the lists · own: the group's next head · none; with a + behind
---                              it when the lease is extended, as its last renewal is some time ago
--- ARGV[11] queues      (text)  the names of the lists, with blanks between them
--- ARGV[12-] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
+-- ARGV[8]  take        (text)  "<take>[+] <ttl>": lists: the next ticket of the lists · own: the group's next head ·
+--                              none; + when the lease is extended, as its last renewal is some time ago; the ms of the
+--                              worker's lease
+-- ARGV[9]  queues      (text)  the names of the lists, with blanks between them
+-- ARGV[10-] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- ARGV[..] rejoins     (1)     when the continuation gives up its place: it joins the tail of its line when it is due
 -- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done · 3 finished, and
 --         the group's next head is held, or a sweep lets other groups go on · 4 more: advance may let another entry go
 --         on beside the one that was taken; the message taken and its run's fence, or '' and 0; ms until the
 --         continuation is due, with code 3 that head or sweep, or -1; to publish
+--         {taken, fence} for {1, taken, fence, -1}, and {entry, ticket} when that is the group's own head
 -- Complexity O(log on_the_way)
 --@include keys clock write entry release run take again ending invite stand_in fair freed turns
-local line, runs, id, group, owner, lane = KEYS[10], KEYS[11], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
+local line, runs, id, group, lane = KEYS[10], KEYS[11], ARGV[3], ARGV[4], ARGV[7]
 local release_of, fence, losses = string.match(ARGV[5], '^(%d+) (%d+) %- %- (%d+)$')
-local call, ttl, take, extends = ARGV[8], tonumber(ARGV[9]), string.match(ARGV[10], '^(%l+)(%+?)$')
+local owner, call = string.match(ARGV[6], '^(%S+) (%S+)$')
+local take, extends, ttl = string.match(ARGV[8], '^(%l+)(%+?) (%d+)$')
 
-local after = 12 -- the continuation
-local lists = lists_of(12, ARGV[11])
+local after = 10 -- the continuation
+local lists = lists_of(12, ARGV[9])
 local out, ordinary = {}, not ARGV[after]
 local g = ordinary and open_ordinary(group, 'r', id, release_of, fence, losses) or open_group(group)
 local r = running(g, id, fence)

@@ -10,8 +10,9 @@
 -- ARGV[7] task     (text)  name of their task, as the run's
 -- Returns {message...} of the run's followers, by this call, now or before; none when the run is over
 -- Complexity O(most)
---@include write record entry release run fits
+--@include keys write record entry release run fits
 local BYTES = 262144 -- of messages that one call moves; and one message more
+local MANY = 16 -- entries that are read at once
 local steps = 100 -- empty places that one call may walk over
 local line, id, group, fence, most, task = KEYS[10], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
 
@@ -47,20 +48,29 @@ if asked == 0 and not alone then
     end
   end
   while not alone and #out < most and bytes < BYTES and steps > 0 do
-    local item = redis.call('LPOP', line)
-    local other = item and string.sub(item, 18)
-    local entry, corrupt = read_entry(other or '')
-    if entry and entry.us == string.sub(item, 1, 16) and fits(group, g, r, entry, task) then
-      g[#g + 1] = new_record(other, entry.queue)
-      follow(g[#g], entry)
-    elseif item and not corrupt and (not entry or entry.us ~= string.sub(item, 1, 16)) then
-      add_to(g, 'empty', -1) -- it was revoked
-      steps = steps - 1
-    else
-      alone = true
-      if item then
-        redis.call('LPUSH', line, item)
+    local items, ids, taken = redis.call('LRANGE', line, 0, math.min(most - #out, MANY) - 1), {}, 0
+    for at, item in ipairs(items) do
+      ids[at] = string.sub(item, 18)
+    end
+    local texts = items[1] and redis.call('HMGET', K.entries, unpack(ids))
+    for at, item in ipairs(items) do
+      local entry, corrupt = read_entry(ids[at], texts[at])
+      local gone = not corrupt and (not entry or entry.us ~= string.sub(item, 1, 16))
+      alone = alone or bytes >= BYTES or steps == 0 or not gone and not (entry and fits(group, g, r, entry, task))
+      if not alone then
+        taken = at
+        if gone then -- it was revoked
+          add_to(g, 'empty', -1)
+          steps = steps - 1
+        else
+          g[#g + 1] = new_record(ids[at], entry.queue)
+          follow(g[#g], entry)
+        end
       end
+    end
+    alone = alone or not items[1]
+    if taken > 0 then
+      redis.call('LTRIM', line, taken, -1)
     end
   end
   write_group(group, g)

@@ -9,25 +9,26 @@
 -- Returns {next, {place, us, id, entry}...}: where to go on, -1 behind the line's end; the entry's text
 -- Complexity O(most): empty places cost a microsecond each
 --@include keys
-local SLICE, TEXTS = 500, 100 -- places, and messages, that are in hand at a time
+local SLICE, TEXTS = 1500, 100 -- places, and messages, that are in hand at a time
 local line, start, limit, most = KEYS[10], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local sub, find, match = string.sub, string.find, string.match
+local sub, match = string.sub, string.match
 
-local found, at, count = {}, start, 0
+local found, at, count, ids = {}, start, 0, {}
 while at >= 0 and at < start + most and count < limit do
-  local items, ids = redis.call('LRANGE', line, at, at + (at == start and TEXTS or SLICE) - 1), {}
-  for i = 1, #items do
-    ids[i] = sub(items[i], (find(items[i], ' ', 1, true) or 0) + 1)
-  end
+  local items = redis.call('LRANGE', line, at, at + (at == start and TEXTS or SLICE) - 1)
   for first = 1, #items, TEXTS do
-    local texts = redis.call('HMGET', K.entries, unpack(ids, first, math.min(first + TEXTS - 1, #items)))
+    local last = math.min(first + TEXTS - 1, #items)
+    for i = first, last do
+      ids[i - first + 1] = sub(items[i], 18)
+    end
+    local texts = redis.call('HMGET', K.entries, unpack(ids, 1, last - first + 1))
     for i = 1, #texts do
-      local text = count < limit and texts[i]
-      if text then
-        local us, item, id = match(text, '^(%d+) %S+ %S+ %d+%f[ \n][^\n]*\n'), items[first + i - 1], ids[first + i - 1]
-        if not us or item == us .. ' ' .. id then
+      local text = texts[i]
+      if text and count < limit then
+        local us, item = match(text, '^(%d+) %S+ %S+ %d+%f[ \n][^\n]*\n'), items[first + i - 1]
+        if not us or item == us .. ' ' .. ids[i] then
           count = count + 1
-          found[count] = { at + first + i - 2, match(item, '^%d+') or '', id, text }
+          found[count] = { at + first + i - 2, match(item, '^%d+') or '', ids[i], text }
         end
       end
     end

@@ -13,7 +13,7 @@
 -- ARGV[6] flag     (text)  operator and reason: JSON, open for the time
 -- Returns {1} paused · {2} it was already; reason and operator are replaced
 -- Complexity O(under way)
---@include keys clock write flag entry once operate elsewhere freed bell
+--@include clock write flag entry once operate halt freed bell
 local audit, paused, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, flag = ARGV[5], ARGV[6]
 
@@ -21,21 +21,7 @@ local g = open_group(group)
 local new = set_flag(group, g, 'p', stamped(flag)) and 1 or 0
 redis.call('ZADD', paused, now_ms(), group)
 for _, r in ipairs(g) do
-  if has_flag(g, 'f') and (r.state == 'w' or r.stop == 't') then
-    leave_turn(group, r)
-    look_now()
-  end
-  -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. Its entry is
-  -- held, so it is stale; resume releases a new one.
-  if r.state == 'w' then
-    redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
-    redis.call('ZREM', K.due, 'r ' .. group .. ' ' .. r.id)
-    r.state, r.since = 'h', K.ms_text
-  end
-  if has_flag(g, 'k') then
-    call_back(r.id)
-  end
-  redis.call('ZREM', K.due, 'h ' .. group .. ' ' .. r.id)
+  call_in(group, g, r)
   r.due = r.stop == 'l' and '-' or r.due -- its group's rate is asked again
   r.stop = (r.stop == 'b' or r.stop == 'f') and r.stop or 'p'
 end

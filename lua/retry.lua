@@ -9,11 +9,14 @@
 -- ARGV[5] group   (text)
 -- Returns {1, [queue, message]...} released; to publish · {-1} no head is held · {-2} the group is paused
 -- Complexity O(under way · log due)
---@include keys flag entry resume once operate said freed
+--@include keys flag entry resume once operate said freed halt
 local audit, group = KEYS[10], ARGV[5]
 
 local g = open_group(group)
 local paused, out, held, stopped = has_flag(g, 'p'), {}, 0, 0
+if not paused and is_blocked(g) then
+  clear_flag(group, g, 'b')
+end
 for at = #g, 1, -1 do
   local r = g[at]
   if r.state == 'h' and (r.stop == 'p' or paused) then
@@ -22,7 +25,6 @@ for at = #g, 1, -1 do
     held = held + 1
     redis.call('ZREM', K.due, 'h ' .. group .. ' ' .. r.id, 'b ' .. group .. ' ' .. r.id)
     if r.stop == 'b' then -- it may be lost as often as any other
-      clear_flag(group, g, 'b')
       r.lost = '0'
     end
     if r.stop == 'l' then

@@ -11,12 +11,15 @@
 -- ARGV[5] number    (count) of this caller's calls, from 1
 -- ARGV[6] keep      (ms)    how long the caller's number is remembered
 -- ARGV[7] note      (text)  for the audit; empty: no operator does it
+-- ARGV[8] place     (text)  "<us> <number>": where the entry that was parked then stands in line, -1 it does not;
+--                           empty: it is not known
 -- Returns {1, [queue, message]...} taken out, by this call, now or before; to publish · {0} unknown
---         · {2} it runs
+--         · {2} it runs · {3, us} the caller looks for its place in line, and calls again
 -- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
---@include record flag entry advance again operate withdraw freed bell stand_in
+--@include keys record flag entry advance again operate withdraw freed bell stand_in
 local line, producer, audit, wake = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+local MOVED = 1000 -- places that the line may have moved since the caller looked
 
 local g, out = open_group(group), {}
 if count <= tonumber(string.match(redis.call('GET', producer) or '0', '^%d+')) then
@@ -31,10 +34,21 @@ elseif r and r.state == 'r' then
 elseif r and r.stop == 'b' then -- it has failed: retry, skip or drop decide on it
   return { 0 }
 end
+local in_line = true
+if not r and has_flag(g, 'c') and not redis.call('ZSCORE', K.due, 'e ' .. group .. ' ' .. id) then
+  local us, at = string.match(ARGV[8], '^(%d+) (%-?%d+)$')
+  in_line, at = false, tonumber(at)
+  for _, item in ipairs(at and at >= 0 and redis.call('LRANGE', line, math.max(at - MOVED, 0), at) or {}) do
+    in_line = in_line or item == entry.us .. ' ' .. id
+  end
+  if us ~= entry.us or not in_line and at >= 0 then
+    return { 3, entry.us }
+  end
+end
 local aside = g.aside
 withdraw(id, group, g)
 if not r and g.aside == aside then -- its place stays behind, in the line or in a part that is cut off
-  if has_flag(g, 'c') and not redis.call('LPOS', line, entry.us .. ' ' .. id) then
+  if not in_line then
     add_to(g, 'aside', -1)
     if not has_flag(g, 'v') then
       add_mark(g, 'v')

@@ -13,7 +13,7 @@
 --@include keys write entry identity run
 local line, id, group, fence, ended = KEYS[10], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 
-local g, said = open_group(group), {}
+local g, said, over = open_group(group), {}, {}
 local r = running(g, id, fence)
 if not r then
   return 0
@@ -26,18 +26,23 @@ for at = #g, 1, -1 do
   local other = g[at]
   local outcome = said[other.id]
   if other.stop == 'f' and other.fence == fence and outcome ~= 'stays' then
-    local entry, corrupt = read_entry(other.id)
     table.remove(g, at)
     if outcome then
-      redis.call('HDEL', K.entries, other.id)
-      redis.call('HINCRBY', K.stats, 'tasks_finished', 1)
+      over[#over + 1] = other.id
       free_identity(other.id, group, g, true)
-    elseif entry then
-      redis.call('LPUSH', line, entry.us .. ' ' .. other.id)
     else
-      set_aside(other.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+      local entry, corrupt = read_entry(other.id)
+      if entry then
+        redis.call('LPUSH', line, entry.us .. ' ' .. other.id)
+      else
+        set_aside(other.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+      end
     end
   end
+end
+if over[1] then
+  redis.call('HDEL', K.entries, unpack(over))
+  redis.call('HINCRBY', K.stats, 'tasks_finished', #over)
 end
 write_group(group, g)
 return 1

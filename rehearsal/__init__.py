@@ -5,8 +5,9 @@ as the server answers.
 
 plan.py has the sizes of a run · agenda.py is the virtual time: events, the next one first · wire.py sends the calls
 that come at about the same time together · stage.py joins these with a gate · traffic.py sends tasks, also twice ·
-crew.py has the virtual workers, runs.py the steps of their runs · sweeps.py are their sweeps and the search for lost
-tickets · faults.py kills, stalls and restarts · judge.py knows what was sent and answered, and names each breach,
-lines.py is the judge's own picture of a group · samples.py reads the server's counters · day.py is the whole day ·
-report.py writes the figures, plot.py draws them · cli.py reads the options.
+kinds.py says which groups have limits, tenants or tasks with several keys · crew.py has the virtual workers, runs.py
+the steps of their runs · sweeps.py are their sweeps and the search for lost tickets · faults.py kills, stalls and
+restarts · judge.py knows what was sent and answered, and names each breach, lines.py is the judge's own picture of a
+group · samples.py reads the server's counters · day.py is the whole day · report.py writes the figures, plot.py draws
+them · cli.py reads the options.
 """

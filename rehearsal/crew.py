@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Tickets that are asked for at a time.
 MOST = 64
+#: One in so many of these times the judge looks at all tickets of the queue.
+LOOKS = 5
 
 
 class Worker:
@@ -154,7 +156,7 @@ class Crew:
     def __init__(self, stage: Stage, receive: Callable[[Worker, str, Ticket], None]) -> None:
         self._stage, self._receive = stage, receive
         self._names = count(1)
-        self._wanted = 8
+        self._wanted, self._collected = 8, 0
         self.living: list[Worker] = []
         for _ in range(stage.plan.workers):
             self.join()
@@ -189,6 +191,9 @@ class Crew:
 
     def collect(self) -> None:
         """Let free slots wait for tickets, with the next write."""
+        self._collected += 1
+        if self._collected % LOOKS == 0:
+            self._stage.wire.ask(["LRANGE", QUEUE, 0, -1], self._look)
         slots = []
         for _ in range(self._wanted):
             worker = self._stage.chance.choice(self.living)
@@ -196,6 +201,9 @@ class Crew:
                 slots.append((worker, worker.free.pop()))
         if slots:
             self._stage.wire.ask(["RPOP", QUEUE, len(slots)], partial(self._came, slots))
+
+    def _look(self, messages: list[bytes]) -> None:
+        self._stage.judge.queued({ticket_of(message).id for message in messages})
 
     def _came(self, slots: list[tuple[Worker, str]], messages: list[bytes] | None) -> None:
         found = messages or []
@@ -211,5 +219,6 @@ class Crew:
                 continue
             if chance < 2 * stage.plan.tickets:
                 stage.judge.counts["tickets doubled"] += 1
+                stage.judge.copied(ticket_of(message).id)
                 stage.wire.ask(["LPUSH", LISTS[0][1], message], lambda _: None)
             self._receive(worker, lane, ticket_of(message))

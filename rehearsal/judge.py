@@ -11,13 +11,16 @@ those whose answers the virtual processes never got.
 * **early**: nothing starts before its ETA, the end of its countdown, of a block or of a pause, nor beyond the rate. Of
   a group with several tasks at once, those that are out when it is blocked go on: one ticket at most.
 * **ended**: no task starts or ends once it has ended; a duplicate is parked only then.
+* A task with **several keys** has a place, and keeps these rules, in each of its groups.
 * **refused**: the end of a run is refused if and only if the run was replaced; a run is said to be lost only then.
+* **turns**: in the queue are no more first tickets of a tenant than its weight.
 * **lost**: at the end, a task that has not ended.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from random import Random
 from typing import NamedTuple
 
@@ -69,7 +72,9 @@ class Judge:
 
     # -- sending -----------------------------------------------------------
 
-    def accepted(self, id: str, group: str, limits: Limits, due: int = 0, aside: bool = False) -> None:
+    def accepted(
+        self, id: str, group: str, limits: Limits, due: int = 0, aside: bool = False, others: tuple[str, ...] = ()
+    ) -> Known:
         """Note a task that the gate has parked.
 
         Args:
@@ -78,15 +83,19 @@ class Judge:
             limits: Of the group.
             due: Of its ETA (ms); 0: none.
             aside: True: it takes its place only then.
+            others: Its other keys, of groups without limits.
         """
         self.counts["accepted"] += 1
-        line = self._lines.get(group)
-        if line is None:
-            line = self._lines[group] = Line(limits)
-        task = self.alive[id] = Known(id, group, self.ms, due, aside)
-        line.alive += 1
-        line.place(task)
+        self.counts["with several keys"] += bool(others)
+        task = self.alive[id] = Known(id, group, self.ms, due, aside, others=others)
+        for key in task.keys:
+            line = self._lines.get(key)
+            if line is None:
+                line = self._lines[key] = Line(limits)
+            line.alive += 1
+            line.place(task)
         self._recent.append(group)
+        return task
 
     def doubled(self, id: str, group: str, parked: bool) -> None:
         """Note the answer to a second call with an id: parked only when the first task has ended."""
@@ -113,14 +122,38 @@ class Judge:
             self.breach("lost", group, id, "a revoke did not find it")
 
     def paused(self, group: str) -> None:
-        """Note a pause that was answered."""
+        """Note a pause that was answered: the next ticket of its first task may come beside one that is stale."""
         self._paused.add(group)
+        line = self._lines.get(group)
+        first = line.next() if line is not None else None
+        if first is not None:
+            first.copied = True
 
     def resumed(self, group: str) -> None:
         """Note the call that ends a pause."""
         self._paused.discard(group)
 
+    def copied(self, id: str) -> None:
+        """Note that a ticket has come twice."""
+        if id in self.alive:
+            self.alive[id].copied = True
+
+    def queued(self, ids: Iterable[str]) -> None:
+        """Note whose tickets are in the queue: the first ones of tasks that have not started yet are in turn."""
+        found = (self.alive[id] for id in ids if id in self.alive)
+        mine = [task for task in found if task.tenant is not None and not task.started and not task.copied]
+        for tenant, many in Counter(task.tenant for task in mine).items():
+            assert tenant is not None
+            self.counts["full turns"] += many == tenant.weight
+            if many > tenant.weight:
+                task = next(task for task in mine if task.tenant == tenant)
+                self.breach("turns", task.group, task.id, f"{many} tickets of {tenant} are in the queue")
+
     # -- workers -----------------------------------------------------------
+
+    def has_several(self, id: str) -> bool:
+        """Return whether a task has several keys."""
+        return id in self.alive and bool(self.alive[id].others)
 
     def leased(self, owner: str) -> None:
         """Note that the lease of a worker lasts from now on."""
@@ -162,30 +195,38 @@ class Judge:
             owner: The worker.
             leases: The call extends the lease of the worker.
         """
-        task, line = self.alive.get(id), self._lines.get(group)
-        if task is None or line is None or task.group != group:
+        task = self.alive.get(id)
+        if task is None or task.group != group:
             self.breach("ended", group, id, f"it starts (fence {fence}) though it is not at the gate")
             return
-        holder = line.running.get(id)
+        holder = self._lines[group].running.get(id)
         if holder is not None and (holder.fence, holder.owner) == (fence, owner):
             return  # the answer to a repeated call
         self.counts["starts"] += 1
         self._changed = self.ms
         if leases or owner not in self._leases:
             self.leased(owner)
-        self._grows(group, id, fence)
-        self._in_time(task, line.limits.together)
-        self._within_rate(group, id, line.limits)
+        if task.due > self.ms:
+            self.breach("early", group, id, f"it starts {task.due - self.ms} ms before it is due")
         if holder is not None:
             self.counts["repeats"] += 1
             if not self._over(holder):
                 self.breach("overlap", group, id, f"it starts again (fence {fence}) beside its run {holder}")
-        elif len(line.running) >= line.limits.together:
-            self.breach("overlap", group, id, f"it starts (fence {fence}) beside {line.running}")
-        if not task.started:
-            self._in_turn(task, line)
-        line.running[id] = Holder(fence, owner, self.ms)
+        begun = Holder(fence, owner, self.ms)
+        for key in task.keys:
+            self._starts_in(key, task, begun)
         task.started = True
+
+    def _starts_in(self, group: str, task: Known, begun: Holder) -> None:
+        line = self._lines[group]
+        self._grows(group, task.id, begun.fence)
+        self._in_time(group, task, line.limits.together)
+        self._within_rate(group, task.id, line.limits)
+        if task.id not in line.running and len(line.running) >= line.limits.together:
+            self.breach("overlap", group, task.id, f"it starts (fence {begun.fence}) beside {line.running}")
+        if not task.started:
+            self._in_turn(group, task, line)
+        line.running[task.id] = begun
 
     def given_back(self, id: str, group: str, fence: int) -> None:
         """Note that a worker has given a run back, or has forgotten it."""
@@ -214,9 +255,9 @@ class Judge:
         if self._closes(id, group, fence, accepted, extends):
             self.counts["ended"] += 1
             self._lingers[id] = self.ms + lingers
-            if blocks:
-                self._blocked[group] = self.ms + blocks
-                self._beside.pop(group, None)
+            for key in self.alive[id].keys if blocks else ():
+                self._blocked[key] = self.ms + blocks
+                self._beside.pop(key, None)
             self._end(self.alive[id])
 
     def retried(self, id: str, group: str, fence: int, accepted: bool, extends: bool, due: int, rejoins: bool) -> None:
@@ -253,7 +294,8 @@ class Judge:
         Args:
             patience_ms: Time within which something happens to a task that is due, unless it is lost.
         """
-        last = max([self._changed, *(task.due for task in self.alive.values())])
+        ends = (max(task.due, self._blocked.get(task.group, 0)) for task in self.alive.values())
+        last = max([self._changed, *ends])
         return bool(self.alive) and self.ms - last < patience_ms
 
     def unfinished(self) -> None:
@@ -276,14 +318,15 @@ class Judge:
         return lapsed or holder.given_up
 
     def _end(self, task: Known) -> None:
-        line = self._lines[task.group]
-        line.running.pop(task.id, None)
-        line.aside.pop(task.id, None)
         task.ended = True
-        line.alive -= 1
         del self.alive[task.id]
-        if not line.alive:
-            del self._lines[task.group]
+        for key in task.keys:
+            line = self._lines[key]
+            line.running.pop(task.id, None)
+            line.aside.pop(task.id, None)
+            line.alive -= 1
+            if not line.alive:
+                del self._lines[key]
 
     def _closes(self, id: str, group: str, fence: int, accepted: bool, extends: bool) -> bool:
         holder = self._holder(id, group)
@@ -291,7 +334,8 @@ class Judge:
         if holder is not None and runs and accepted:
             if extends:
                 self.leased(holder.owner)
-            del self._lines[group].running[id]
+            for key in self.alive[id].keys:
+                del self._lines[key].running[id]
             return True
         if accepted:
             self.breach("refused", group, id, f"the end of its old run (fence {fence}) was accepted, beside {holder}")
@@ -307,13 +351,11 @@ class Judge:
             self.breach("fence", group, id, f"it starts with fence {fence} after {last}")
         self._fences[group] = max(last, fence)
 
-    def _in_time(self, task: Known, together: int) -> None:
-        if self.ms < task.due:
-            self.breach("early", task.group, task.id, f"it starts {task.due - self.ms} ms before it is due")
-        if task.group in self._paused:
-            self.breach("early", task.group, task.id, "it starts in a paused group")
-        if self._blocked.get(task.group, 0) > self.ms and not (together > 1 and self._was_out(task)):
-            self.breach("early", task.group, task.id, "it starts in a blocked group")
+    def _in_time(self, group: str, task: Known, together: int) -> None:
+        if group in self._paused:
+            self.breach("early", group, task.id, "it starts in a paused group")
+        if self._blocked.get(group, 0) > self.ms and not (together > 1 and self._was_out(task)):
+            self.breach("early", group, task.id, "it starts in a blocked group")
 
     def _was_out(self, task: Known) -> bool:
         """Return whether a task may have been under way when its group was blocked: one of several at once."""
@@ -331,16 +373,16 @@ class Judge:
         while len(starts) > limits.starts:
             starts.popleft()
 
-    def _in_turn(self, task: Known, line: Line) -> None:
+    def _in_turn(self, group: str, task: Known, line: Line) -> None:
         before = line.next()
         if task.aside:
             if before is not None and before.accepted < task.due:
-                self.breach("order", task.group, task.id, f"it starts before {before}")
+                self.breach("order", group, task.id, f"it starts before {before}")
             del line.aside[task.id]
             task.aside = False
             line.placed.appendleft(task)
         elif before is not task:
-            self.breach("order", task.group, task.id, f"it starts before {before}")
+            self.breach("order", group, task.id, f"it starts before {before}")
         for other in line.aside.values():
             if max(other.due, self._sweeping) + JOINED_WITHIN < task.accepted:
-                self.breach("order", task.group, task.id, f"it starts before {other}, due before it was sent")
+                self.breach("order", group, task.id, f"it starts before {other}, due before it was sent")

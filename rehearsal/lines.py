@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Tenant(NamedTuple):
+    """A tenant: its fair key, and the tickets that it may have on their way at once."""
+
+    name: str
+    weight: int
 
 
 @dataclass(slots=True, eq=False)
@@ -18,6 +26,9 @@ class Known:
         aside: True while it waits beside the line for its ETA.
         started: True since its first start at this place.
         ended: True when it has ended for good.
+        others: Its other keys, when it has several.
+        tenant: Of its group.
+        copied: True when more than one ticket of it may be in the queue.
     """
 
     id: str
@@ -27,6 +38,14 @@ class Known:
     aside: bool = False
     started: bool = False
     ended: bool = False
+    others: tuple[str, ...] = ()
+    tenant: Tenant | None = None
+    copied: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return all of its keys, that of its own group first."""
+        return self.group, *self.others
 
 
 @dataclass(slots=True)

@@ -133,7 +133,7 @@ class Runs:
             pass
         elif draw < RETRIED + REJOINED:
             delay = int(self._chance.expovariate(1 / 60_000)) if self._chance.random() < 0.8 else 0
-            call.continuation = self._again(run, delay, draw > RETRIED)
+            call.continuation = self._again(run, delay, draw > RETRIED and not stage.judge.has_several(run.id))
         else:
             blocks = draw < RETRIED + REJOINED + BLOCKED
             call.failure = Failure(

@@ -24,7 +24,7 @@ T = TypeVar("T")
 QUEUE = "q"
 LISTS: Lists = ((quote(QUEUE), QUEUE),)
 #: The scripts that are called in one write with others.
-WIRED = ("park", "begin", "finish", "fail", "advance", "renew")
+WIRED = ("park", "park_several", "begin", "finish", "fail", "advance", "renew")
 
 _DELIVERY = b'{"properties": {"delivery_tag": "'
 # The parts of a message before and behind its second ticket, see sending/message.py.

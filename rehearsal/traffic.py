@@ -9,11 +9,9 @@ from math import cos, pi
 from typing import Any
 from uuid import UUID
 
-from celery_groupfifo.gate import records
 from celery_groupfifo.gate.model import Entry, Number
-from celery_groupfifo.gate.parks import park_call, read_park
-from celery_groupfifo.windows import Rate
-from rehearsal.lines import Limits
+from celery_groupfifo.gate.parks import park_call, read_park, script_of
+from rehearsal.kinds import fair_text, limits_of, limits_text, others_of, tenant_of
 from rehearsal.stage import Stage, entry_of
 
 #: Share of the tasks by the way in which they are sent; the others are plain.
@@ -28,13 +26,6 @@ CAMPAIGNS = 4
 SKEW = 0.6
 #: Tasks whose ids may be sent again.
 RECENT = 2_000
-#: Group names that end with these digits have limits.
-LIMITED = {
-    "07": Limits(together=3),
-    "08": Limits(starts=5, window=60_000),
-    "09": Limits(together=2, starts=10, window=30_000),
-}
-NONE = Limits()
 
 
 @dataclass(slots=True)
@@ -43,20 +34,6 @@ class Tally:
 
     sent: int = 0
     campaigns: int = 0
-
-
-def limits_of(group: str) -> Limits:
-    """Return the limits of a group."""
-    return LIMITED.get(group[-2:], NONE)
-
-
-def limits_text(group: str) -> str:
-    """Return the limits of a group as its calls bring them."""
-    limits = limits_of(group)
-    if limits is NONE:
-        return ""
-    rate = Rate(limits.starts, limits.window) if limits.starts else None
-    return records.Limits(rate, limits.together if limits.together > 1 else None).text()
 
 
 class Traffic:
@@ -111,12 +88,14 @@ class Traffic:
 
     def _send(self) -> None:
         draw, group = self._chance.random(), self._group()
-        delay, reserves = 0, False
+        delay, reserves, others = 0, False, tuple[str, ...]()
         if draw < LATER:
             delay = int(1000 * self._chance.uniform(1, min(LATEST, self._stage.plan.seconds / 4)))
         elif draw < LATER + RESERVED:
             delay, reserves = int(1000 * self._chance.uniform(1, SOON)), True
-        self._park(entry_of(self._id(), group, delay, limits_text(group), reserves))
+        else:
+            others = others_of(group, self._stage.plan.groups, self._chance)
+        self._park(_entry(self._id(), group, delay, reserves, others))
 
     def _campaign(self) -> None:
         """Send a task to each of many groups, all due at one moment."""
@@ -130,14 +109,12 @@ class Traffic:
     def _invite(self, due: float) -> None:
         group = f"c{self._chance.randrange(self._stage.plan.groups):06d}"
         delay = max(int((due - self._stage.agenda.seconds) * 1000), 1)
-        self._park(entry_of(self._id(), group, delay, limits_text(group)))
+        self._park(_entry(self._id(), group, delay))
 
     def _burst(self) -> None:
         """Send many tasks of one group in one call."""
         group = self._group(min(HOT, self._stage.plan.groups))
-        entries = [
-            entry_of(self._id(), group, limits=limits_text(group)) for _ in range(self._chance.randint(1, LARGEST))
-        ]
+        entries = [_entry(self._id(), group) for _ in range(self._chance.randint(1, LARGEST))]
         gate = self._stage.gate
         for entry, answer in zip(
             entries, self._stage.directly(lambda: gate.park_all(entries, gate.numbers_of(entries))), strict=True
@@ -148,7 +125,7 @@ class Traffic:
         """Send a task again under an id that may be at the gate."""
         id, group = self._recent[self._chance.randrange(len(self._recent))]
         if id not in self._busy:
-            self._park(entry_of(id, group, limits=limits_text(group)), again=True)
+            self._park(_entry(id, group), again=True)
 
     def _revoke(self) -> None:
         id, group = self._recent[self._chance.randrange(len(self._recent))]
@@ -192,7 +169,7 @@ class Traffic:
             self._busy.discard(entry.id)
             self._numbers.append(Number(number.producer, number.value + 1))
 
-        stage.send("park", call, hear)
+        stage.send(script_of(entry), call, hear)
 
     def _accepted(self, entry: Entry, answer: object, again: bool) -> None:
         judge = self._stage.judge
@@ -200,7 +177,16 @@ class Traffic:
             judge.doubled(entry.id, entry.key, answer is True)
         if answer is True:
             due = judge.ms + entry.delay if entry.delay else 0
-            judge.accepted(entry.id, entry.key, limits_of(entry.key), due, bool(due) and not entry.reserves)
+            aside = bool(due) and not entry.reserves
+            task = judge.accepted(entry.id, entry.key, limits_of(entry.key), due, aside, entry.others)
+            task.tenant = tenant_of(entry.key)
             self._recent.append((entry.id, entry.key))
         elif not again:
             judge.breach("lost", entry.key, entry.id, f"its first call was refused: {answer!r}")
+
+
+def _entry(id: str, group: str, delay: int = 0, reserves: bool = False, others: tuple[str, ...] = ()) -> Entry:
+    """Return an entry as a call of its kind of group brings it."""
+    entry = entry_of(id, group, delay, limits_text(group), reserves)
+    entry.fair, entry.others = fair_text(group), others
+    return entry

@@ -115,10 +115,12 @@ EXCEPTIONS = {
         "faults/sentinel/test_sentinel.py::test_on_each_pool",
         "faults/sentinel/test_sentinel.py::test_what_replicas_have_confirmed_is_not_lost",
         "faults/sentinel/test_sentinel.py::test_with_a_broker_elsewhere",
+        "faults/sentinel/test_sentinel.py::test_with_rabbitmq",
         "programs/flower/test_sentinel.py",
         # More seeds and sizes of what other tests try.
         "faults/chaos/test_kills.py::test_rolling_restarts_repeat_and_lose_nothing",
         "faults/chaos/test_stalls.py::test_stalls_from_a_seed",
+        "faults/cluster/test_growing.py::test_partitions_are_added_to_a_cluster",
         "gate/groups/test_size.py::test_a_page_by_rank_keeps_no_more_than_it_needs",
         "gate/scripts/test_exploration.py::test_with_room_for_one_everything_still_ends",
         "gate/scripts/test_exploration.py::test_with_two_faults_everything_still_ends",

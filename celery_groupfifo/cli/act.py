@@ -21,6 +21,7 @@ from celery_groupfifo.cli.root import (
     option,
 )
 from celery_groupfifo.errors import UnknownGroup, UnknownTask, WrongState
+from celery_groupfifo.gate.growth import grow_partitions
 from celery_groupfifo.gate.partitions import change_partitions
 from celery_groupfifo.groups import Groups, verbs
 from celery_groupfifo.groups.verbs import Order, Outcome, Verb, ended
@@ -159,16 +160,45 @@ def limit(
 
 
 def partitions(groups: Groups, number: int, yes: bool, json_: bool) -> int:
-    """Change the number of partitions of an empty gate.
+    """Change the number of partitions: of an empty gate, or let it grow while the gate is in use.
 
-    Set groupfifo_partitions to it everywhere: a process with another number can't use the gate from then on.
+    It grows where the settings have groupfifo_partitions_before. Else set groupfifo_partitions to the new number
+    everywhere: a process with another one can't use the gate from then on.
     """
+    if groups.gate.settings.partitions_before is not None:
+        return tell(json_, _grown(groups, number, yes))
     confirm(f"Change the number of partitions to {number}? Processes with another one can't use the gate then.", yes)
     before = change_partitions(groups.gate, number)
     said = f"The gate had {before} partitions, and has {number} now."
     if before is None:
         said = f"The gate has {number} partitions already, or nothing was ever stored there."
     return tell(json_, Outcome(True, said, {"before": before or number, "partitions": number}))
+
+
+def _grown(groups: Groups, number: int, yes: bool) -> Outcome:
+    """Let the number of partitions grow, and say how far it is."""
+    settings = groups.gate.settings
+    if number != settings.partitions:
+        raise click.UsageError(
+            f"groupfifo_partitions_before is set, so the number grows to groupfifo_partitions = {settings.partitions}, "
+            f"not to {number}."
+        )
+    confirm(
+        f"Let the number of partitions grow from {settings.partitions_before} to {number}? Processes that do not know "
+        "both numbers can't use the gate then.",
+        yes,
+    )
+    growth = grow_partitions(groups.gate)
+    values = {"before": growth.before, "partitions": number, "left": growth.left, "groups": list(growth.groups)}
+    if growth.left:
+        names = ", ".join(map(repr, growth.groups))
+        said = (
+            f"{growth.left} groups still hold something in their old partitions: {names}. They leave when they have "
+            "run empty. Call again to see what is left."
+        )
+    else:
+        said = f"The gate has {number} partitions {'now' if growth.news else 'already'}, and every group is in its own."
+    return Outcome(growth.left == 0, said, values)
 
 
 COMMANDS = [

@@ -63,7 +63,7 @@ GROUP_HEAD = ("KEY", "STATE", "DEPTH", "AGE", "HEAD", "WORKER", "REASON")
 
 def group_row(group: Group) -> tuple[object, ...]:
     """Return a group as a row."""
-    workers = ",".join(run.worker for run in group.running)
+    workers = ",".join(dict.fromkeys(run.worker for run in group.running))  # a batch has many runs on one
     return (group.key, group.state, group.depth, age(group.oldest_age), group.head or "-", workers or "-", group.reason)
 
 

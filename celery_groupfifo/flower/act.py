@@ -131,10 +131,11 @@ def _known(board: Board, keys: list[str]) -> set[str]:
     """Return those of some groups that hold a task or are paused."""
     gate = board.groups.gate
     names = [quote(checked_key(key, "this call")) for key in keys]
+    homes = [(name, gate.home(name)) for name in names]
     return {
         group.key
         for part in board.reader.partitions
-        for group in board.reader.groups(part, [name for name in names if gate.keyspace.of_group(name) is part])
+        for group in board.reader.groups(part, [name for name, home in homes if home is part])
     }
 
 

@@ -154,7 +154,7 @@ def _run(board: Board, key: str, run: Running) -> dict[str, Any]:
 
 
 def _message(board: Board, key: str, task_id: str) -> dict[str, Any]:
-    keys = board.groups.gate.keyspace.of_group(quote(key))
+    keys = board.groups.gate.home(quote(key))
     found = board.reader.entry(keys, quote(key), task_id)
     entry = content.read(found[1]) if found else None
     if entry is None:
@@ -178,7 +178,7 @@ def _head(board: Board, found: Group | None) -> dict[str, Any] | None:
 
 def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:
     """Return the scheduled tasks of a group, see `Reader.scheduled`."""
-    keys = board.groups.gate.keyspace.of_group(quote(key))
+    keys = board.groups.gate.home(quote(key))
     found = dict(board.reader.scheduled(keys, quote(key)))
     values = order_values(board.reader, keys, list(found))
     return [

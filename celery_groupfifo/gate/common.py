@@ -28,6 +28,7 @@ def common_settings(app: Celery, gate: Gate) -> dict[str, Any]:
         "groupfifo_mode": settings.mode,
         "groupfifo_namespace": settings.namespace,
         "groupfifo_partitions": settings.partitions,
+        "groupfifo_partitions_before": settings.partitions_before,
         "groupfifo_lease_ttl": settings.lease_ttl,
         "global_keyprefix": gate.server.prefix,
         "timezone": str(app.conf.timezone or ("UTC" if app.conf.enable_utc else "local")),

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, TENANTS, TURNS, Keys, Quoted, due_ms, due_score, stands_in
-from celery_groupfifo.gate.records import Flight, StoredGroup
+from celery_groupfifo.gate.records import HALTED, Flight, StoredGroup
 
 Ask = Callable[[str, Callable[[Any], object]], list[Any]]
 """Runs a pipeline of reads, see `Store.read`."""
@@ -132,7 +132,8 @@ def read(ask: Ask, keys: Keys) -> Reading:
     for name, length in places.items():
         state = states[name]
         empty += bool(state.flags) and not state.depth(length)
-        halted = [flight for flight in state.flights if flight.state == "held" and flight.stop in ("p", "b")]
+        stops = f"pb{HALTED}" if "b" in state.flags else "p"
+        halted = [flight for flight in state.flights if flight.state == "held" and flight.stop in stops]
         stopped += sum(not stands_in(flight.id) for flight in halted)
         blocked += "b" in state.flags
     held = ended + crowd + stopped + turns

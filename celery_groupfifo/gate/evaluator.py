@@ -17,8 +17,9 @@ from redis.exceptions import ExecAbortError, NoPermissionError, NoScriptError, R
 
 from celery_groupfifo.gate import scripts
 from celery_groupfifo.gate.connections import Connections
+from celery_groupfifo.gate.growing import pack_all_at_home, pack_at_home
 from celery_groupfifo.gate.keys import Keys
-from celery_groupfifo.gate.packing import ScriptArguments, pack, pack_run
+from celery_groupfifo.gate.packing import ScriptArguments, pack
 from celery_groupfifo.gate.refusals import checked_version
 from celery_groupfifo.gate.stamps import Stamps
 from celery_groupfifo.gate.stream import Stream
@@ -96,7 +97,7 @@ class Evaluator:
         try:
             self._stamps.meet(connection, call[0], name)  # first: it may give the keys other names
             sent = monotonic()
-            command = pack_run(name, call, clock)
+            name, command = pack_at_home(name, call, clock)
             try:
                 reply = _evaluated(connection, command)
             except NoScriptError:
@@ -181,9 +182,9 @@ class Evaluator:
             for keys in {id(call[0]): call[0] for call in calls}.values():
                 self._stamps.meet(connection, keys)
             sent = monotonic()
-            commands = [pack_run(name, call, clock) for call in calls]
+            packed, commands = pack_all_at_home(name, calls, clock)
             try:
-                replies = transaction(connection, commands, load, wait)
+                replies = transaction(connection, commands, load and packed, wait)
             except ResponseError:
                 if wait:
                     _confirmed(connection)

@@ -9,38 +9,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from celery import Celery
 
-from celery_groupfifo.errors import GateUnavailable, GroupFifoError, NotReplicated
 from celery_groupfifo.gate.batches import Batches
 from celery_groupfifo.gate.cluster_store import store_of
 from celery_groupfifo.gate.cutting import Cutting
-from celery_groupfifo.gate.insert import Inserting
-from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names
-from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket
-from celery_groupfifo.gate.numbers import Numbers
+from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted
+from celery_groupfifo.gate.model import Failure, Finish, Finished, Lists, Ticket
 from celery_groupfifo.gate.packing import ScriptArguments
-from celery_groupfifo.gate.parks import (
-    DROPPED,
-    KEEP_MS,
-    KNOWN,
-    duplicate_of,
-    exchange_call,
-    exchanged,
-    numbers_for,
-    park_call,
-    read_park,
-    run_parks,
-    script_of,
-    words_of,
-)
+from celery_groupfifo.gate.parking import Accepting
+from celery_groupfifo.gate.records import whole_end
 from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
-from celery_groupfifo.gate.replicas import accept, accept_all
 from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.gate.store import Store
@@ -56,7 +39,7 @@ BLOCKED, HELD, INVITES = 2, 3, 4
 _NO_CALLS: Mapping[Ticket, str] = MappingProxyType({})
 
 
-class Gate(Batches, Inserting, Cutting):
+class Gate(Batches, Accepting, Cutting):
     """The gate of one app.
 
     Args:
@@ -72,149 +55,6 @@ class Gate(Batches, Inserting, Cutting):
     ) -> None:
         super().__init__(store, keyspace, settings, releaser)
         self.server = server
-        self._numbers = Numbers()
-
-    # -- producers ---------------------------------------------------------
-
-    def number(self) -> Number:
-        """Return the number of the next park: the same for every repetition of it."""
-        return self.numbers(1)[0]
-
-    def numbers(self, many: int) -> list[Number]:
-        """Return numbers for parks in one round trip."""
-        return self._numbers.take(many)
-
-    def numbers_of(self, entries: Sequence[Entry]) -> list[Number]:
-        """Return numbers for the parks of entries in one round trip, see `numbers_for`."""
-        return numbers_for(entries, self.numbers(len(entries)))
-
-    def park(self, entry: Entry, number: Number, replaces: bool = False, producer: Any = None) -> bool:
-        """Let an entry join the line of its group.
-
-        Args:
-            entry: To park.
-            number: From `number()`.
-            replaces: It goes on for the running entry of the same id.
-            producer: See `publish`.
-
-        Returns:
-            False when it is a duplicate, or the entry itself is `dropped`; nothing else was done then.
-
-        Raises:
-            GateUnavailable: It may or may not be parked; call again with the same number.
-            NotReplicated: It is parked, and may be lost in a failover.
-            GroupDraining: The group takes no new entries.
-            GroupFull: It takes no more entries.
-        """
-        keys = self.keyspace.of_group(entry.group)
-        call = keys, *park_call(keys, entry, number, replaces)
-        answer, few = accept(self.store, self.settings.wait_replicas, script_of(entry), call)
-        reply = words_of(answer)
-        if reply[0] == KNOWN and entry.exchanges:
-            answered, few = self._exchange(entry, number, reply)
-            if answered is None:
-                return self.park(entry, number, replaces, producer)
-            reply = answered
-        if reply[0] != DROPPED and few is None:  # else the number is for the repetition
-            self._numbers.give_back(number)
-        answer = self._parked(reply, entry, producer)
-        if isinstance(answer, GroupFifoError):
-            raise answer
-        if few is not None:
-            raise few
-        return answer
-
-    def park_all(
-        self, entries: Sequence[Entry], numbers: Sequence[Number], producer: Any = None
-    ) -> list[bool | GroupFifoError]:
-        """Park many entries in one round trip, in order.
-
-        Args:
-            entries: To park.
-            numbers: As many, from `numbers_of()`.
-            producer: See `publish`.
-
-        Returns:
-            For each entry the answer of `park`, or its error.
-
-        Raises:
-            GateUnavailable: Some may be parked; call again with the same numbers.
-            NotReplicated: They are, and may be lost in a failover.
-        """
-        calls = []
-        for entry, number in zip(entries, numbers, strict=True):
-            keys = self.keyspace.of_group(entry.group)
-            calls.append((keys, *park_call(keys, entry, number, False)))
-        replies, few = run_parks(partial(accept_all, self.store, self.settings.wait_replicas), entries, calls)
-        used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.drops or entry.exchanges)]
-        if used and few is None:
-            self._numbers.give_back(used[-1])
-        pairs = zip(replies, entries, strict=True)
-        answers = [self._parked(reply, entry, producer) for reply, entry in pairs]
-        for at, entry in enumerate(entries):
-            if answers[at] is False and entry.exchanges and not entry.dropped:
-                answers[at] = self._park_again(entry, numbers[at], producer)
-        if few is not None:
-            raise few
-        return answers
-
-    def _park_again(self, entry: Entry, number: Number, producer: Any) -> bool | GroupFifoError:
-        """Park an entry by itself that may replace another one."""
-        try:
-            return self.park(entry, number, producer=producer)
-        except GateUnavailable:
-            raise  # the caller repeats them all
-        except GroupFifoError as error:
-            return error
-
-    def _exchange(
-        self, entry: Entry, number: Number, reply: Sequence[Any]
-    ) -> tuple[list[Any] | None, NotReplicated | None]:
-        """Give the message of an entry to the parked one that it is a duplicate of.
-
-        Returns:
-            The answer of its park, or None: park it again, as the other one has gone on meanwhile; and see `accept`.
-        """
-        keys, old = self.keyspace.of_group(entry.group), duplicate_of(entry, reply)
-        if old.stays:
-            return old.refusal, None
-        call = keys, *exchange_call(keys, entry, number, old)
-        said, few = accept(self.store, self.settings.wait_replicas, "exchange", call)
-        return exchanged(said, entry, old), few
-
-    def _parked(self, reply: Any, entry: Entry, producer: Any) -> bool | GroupFifoError:
-        if isinstance(reply, GroupFifoError):
-            return reply
-        answer, tickets = read_park(reply, entry)
-        self.publish(tickets, producer)
-        return answer
-
-    def revoke(self, task_id: str, note: str = "", group: Quoted | None = None) -> bytes | None:
-        """Take out the entries of a task that do not run yet; their groups go on.
-
-        Args:
-            task_id: Of the task.
-            note: For the audit, once an entry is taken out; empty: no entry.
-            group: Only entries of this group, quoted; None: of any.
-
-        Returns:
-            The message of the entry, without its tickets; None when there is none, or it runs.
-        """
-        message = None
-        for keys in self.keyspace.partitions:
-            for name, entry in self.store.entries(keys, entry_names(task_id)).items():
-                if group in (None, entry.group) and self._revoke(keys, name, entry.group, note):
-                    message = message or entry.whole()
-        return message
-
-    def _revoke(self, keys: Keys, name: str, group: Quoted, note: str) -> bool:
-        number = self.number()
-        more = [keys.line(group), keys.producer(number.producer), keys.audit, keys.wake]
-        args: list[Any] = [name, group, number.value, KEEP_MS, note]
-        code, *rest = self.store.run("revoke", keys, more, args)
-        self._numbers.give_back(number)
-        self.publish(rest)
-        return int(code) == 1
 
     # -- workers -----------------------------------------------------------
 
@@ -264,9 +104,9 @@ class Gate(Batches, Inserting, Cutting):
             return "fail", self._fail_call(call, call.failure)
         keys, ticket = self._keys(call.ticket), call.ticket
         more = [keys.line(ticket.group), keys.runs(call.owner)]
-        run = f"{ticket.release} {ticket.fence} - - {ticket.lost}"
-        args: list[Any] = [ticket.entry, ticket.group, run, call.owner, ticket.lane, call.call, self.settings.ttl_ms]
-        args += [f"{call.take}+" if call.extends else call.take, " ".join(name for name, _ in call.lists)]
+        run, queues = f"{ticket.release} {ticket.fence} - - {ticket.lost}", " ".join(name for name, _ in call.lists)
+        take = f"{call.take}{'+' * call.extends} {self.settings.ttl_ms}"
+        args: list[Any] = [ticket.entry, ticket.group, run, f"{call.owner} {call.call}", ticket.lane, take, queues]
         if call.continuation is not None:
             entry = call.continuation
             args += [entry.queue, entry.cut, entry.message, entry.delay, *([1] if entry.rejoins else ())]
@@ -275,8 +115,7 @@ class Gate(Batches, Inserting, Cutting):
     def _fail_call(self, call: Finish, failure: Failure) -> ScriptArguments:
         keys, ticket = self._keys(call.ticket), call.ticket
         more = [keys.line(ticket.group), keys.runs(call.owner), keys.cut_off(ticket.group, ticket.fence)]
-        more += [keys.failures(ticket.group)]
-        more += [key for _, key in call.lists]
+        more += [keys.failures(ticket.group), *(key for _, key in call.lists)]
         for other in failure.others:
             more += [keys.line(other), keys.cut_off(other, ticket.fence), keys.failures(other)]
         args: list[Any] = [ticket.entry, ticket.group, ticket.fence, call.owner, ticket.lane, call.call]
@@ -287,7 +126,7 @@ class Gate(Batches, Inserting, Cutting):
 
     def finished(self, reply: Sequence[Any]) -> Finished:
         """Read a finish's answer from the script's reply, and publish the tickets that the script could not push."""
-        code, taken, fence, due, *rest = reply
+        code, taken, fence, due, *rest = whole_end(reply)
         self.publish(rest)
         seconds, invites = None if due < 0 else due / 1000, code >= INVITES
         code %= INVITES
@@ -374,7 +213,7 @@ def build_gate(
     """
     settings = read_settings(app.conf)
     server = gate_server(app, settings)
-    keyspace = Keyspace(server.prefix, settings.namespace, settings.partitions)
+    keyspace = Keyspace(server.prefix, settings.namespace, settings.partitions, settings.partitions_before or 0)
     store = store_of(server, keyspace, timeout or settings.timeout, name, patient)
     return Gate(store, keyspace, settings, releaser_of(app, store, server, send), server)
 

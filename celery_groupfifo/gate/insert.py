@@ -26,7 +26,7 @@ class Inserting(Recovery):
         Raises:
             GateUnavailable: It may or may not be parked; call again with the same number.
         """
-        keys = self.keyspace.of_group(entry.group)
+        keys = self._keys(ticket)
         limits = f"{entry.limits or NO_LIMITS}/+{entry.delay}" if entry.delay else entry.limits
         words = stored_words(entry.fair, limits)
         args: list[Any] = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, number.value, KEEP_MS]

@@ -20,6 +20,16 @@ _SAFE = ":@/,=+"
 BASE = ("entries", "groups", "due", "flags", "on_the_way", "begins", "fence", "stats", "dead")
 
 
+class Names(tuple[str, ...]):
+    """The names of the keys that every script gets first, in one edition.
+
+    Attributes:
+        asks: Groups may have left the partition, as the number of partitions grows: see growing.py.
+    """
+
+    asks = False
+
+
 Quoted = NewType("Quoted", str)
 """A text as it stands in names of keys and in what is stored."""
 
@@ -86,16 +96,20 @@ class Keys:
         namespace: `groupfifo_namespace`.
         partition: From 0.
         among: Number of the gate's partitions.
+        before: Their number before it grows to `among`; 0: it does not.
 
     Attributes:
         edition: Of the names that every script gets first, see stamps.py.
         stamped: The partition's stamp, as far as it is known; empty: it is not.
     """
 
-    def __init__(self, prefix: str, namespace: str, partition: int, among: int = 1) -> None:
+    def __init__(self, prefix: str, namespace: str, partition: int, among: int = 1, before: int = 0) -> None:
         self.tag = f"{namespace}:{partition}"
-        self.among = among
-        self._made = prefix, namespace, partition, among
+        self.among, self.before, self._at = among, before, partition
+        #: The numbers in force of a gate that grows, as a stamp has them, in their order; and the last one seen there.
+        self.numbers = [str(before), f"{before}+{among}", str(among)] if before else [str(among)]
+        self.reached = 0
+        self._made = prefix, namespace, partition, among, before
         self._stem = f"{prefix}{{{self.tag}}}:"
         self.stamp = self._stem + "stamp"
         self._name(1, "")
@@ -107,10 +121,14 @@ class Keys:
         self.observed = [self._stem + name for name in ("observed", "observed_ages", "observed_totals")]
 
     def _name(self, edition: int, stamped: str) -> None:
-        base = self.base_of(edition)
+        base = Names(self.base_of(edition))
+        number = stamped.split(" ")[2] if stamped else ""
+        if self.before and number in self.numbers:
+            self.reached = max(self.reached, self.numbers.index(number))
+            base.asks = number != self.numbers[0]
         self.entries, self.groups, self.due, self.flags, self.on_the_way = base[:5]
         self.begins, self.fence, self.stats, self.dead = base[5:]
-        self.base, self.edition, self.stamped = tuple(base), edition, stamped
+        self.base, self.edition, self.stamped = base, edition, stamped
 
     def base_of(self, edition: int) -> list[str]:
         """Return the names of the keys that every script gets first, as an edition has them."""
@@ -126,6 +144,10 @@ class Keys:
         made = Keys(*self._made)
         made._name(edition, "")
         return made
+
+    def leaves(self, group: str) -> bool:
+        """Return whether a group of this partition has another one when the number of partitions has grown."""
+        return self.before > 0 and crc32(group.encode()) % self.among != self._at
 
     def line(self, group: Quoted) -> str:
         """Return the list of a group's parked entries."""
@@ -153,16 +175,28 @@ class Keys:
 
 
 class Keyspace:
-    """The keys of all partitions of a gate."""
+    """The keys of all partitions of a gate.
 
-    def __init__(self, prefix: str, namespace: str, partitions: int) -> None:
-        self.partitions = [Keys(prefix, namespace, number, partitions) for number in range(partitions)]
+    Args:
+        prefix: See `Keys`.
+        namespace: See `Keys`.
+        partitions: Their number.
+        before: That before it grows; 0: it does not.
+    """
+
+    def __init__(self, prefix: str, namespace: str, partitions: int, before: int = 0) -> None:
+        self.partitions = [Keys(prefix, namespace, number, partitions, before) for number in range(partitions)]
+        self._number = before or partitions
         self._by_tag = {keys.tag: keys for keys in self.partitions}
 
     def of_group(self, group: Quoted) -> Keys:
-        """Return the partition of a group."""
-        if len(self.partitions) == 1:
+        """Return the partition of a group; while their number grows the old one, which says when the group has left."""
+        if self._number == 1:
             return self.partitions[0]
+        return self.partitions[crc32(group.encode()) % self._number]
+
+    def after(self, group: Quoted) -> Keys:
+        """Return the partition of a group when their number has grown."""
         return self.partitions[crc32(group.encode()) % len(self.partitions)]
 
     def of_tag(self, tag: str) -> Keys | None:

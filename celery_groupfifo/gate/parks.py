@@ -117,7 +117,10 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
 
 
 def run_parks(
-    run_all: Callable[[str, Sequence[Any]], Accepted], entries: Sequence[Entry], calls: Sequence[Any]
+    run_all: Callable[[str, Sequence[Any]], Accepted],
+    entries: Sequence[Entry],
+    calls: Sequence[Any],
+    before: str = "",
 ) -> Accepted:
     """Run the parks of entries in their order: in one round trip, unless some have several keys.
 
@@ -125,12 +128,13 @@ def run_parks(
         run_all: Runs a script many times, see `replicas.accept_all`.
         entries: To park.
         calls: Of each.
+        before: Begin of the names of the scripts; empty: they stand alone.
     """
     if not any(entry.others for entry in entries):
-        return run_all("park", calls)
+        return run_all(f"{before}park", calls)
     replies, few = list[Any](), None
     for script, some in groupby(zip(entries, calls, strict=True), lambda pair: script_of(pair[0])):
-        more, error = run_all(script, [call for _, call in some])
+        more, error = run_all(before + script, [call for _, call in some])
         replies, few = replies + more, error or few
     return replies, few
 

@@ -15,6 +15,7 @@ from celery_groupfifo.gate.cluster_store import store_of
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Keyspace
 from celery_groupfifo.gate.packing import Word
+from celery_groupfifo.gate.replicas import accept
 from celery_groupfifo.gate.stamps import READS, WRITES, Stamp, own_release
 from celery_groupfifo.gate.store import Store
 
@@ -44,21 +45,20 @@ def change_partitions(gate: Gate, number: int) -> int | None:
         change.close()
 
 
-class _Change:
-    def __init__(self, gate: Gate, number: int) -> None:
-        self._gate, self._number = gate, number
-        self._opened: list[Store] = []
-        known = self._keyspace(max(number, gate.settings.partitions))
-        store = self._store(known)
-        # A producer stamps the partitions that it parks in, so the first one may have none. And it changes last.
-        stamp = next((found for keys in known.partitions if (found := self._stamp(store, keys)) is not None), None)
-        self._old = 0 if stamp is None else stamp.partitions or int(stamp.changing.partition(">")[0])
-        self._done = stamp is None or stamp.partitions == number
-        self._space = self._keyspace(max(self._old, number))
-        self._scripts = self._store(self._space)
+class Restamping:
+    """A change of the stamps of a gate's partitions.
 
-    def _keyspace(self, number: int) -> Keyspace:
-        return Keyspace(self._gate.server.prefix, self._gate.settings.namespace, number)
+    Args:
+        gate: Of an app.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._opened: list[Store] = []
+        self._scripts: Store
+
+    def _keyspace(self, number: int, before: int = 0) -> Keyspace:
+        return Keyspace(self._gate.server.prefix, self._gate.settings.namespace, number, before)
 
     def _store(self, keyspace: Keyspace) -> Store:
         made = store_of(self._gate.server, keyspace, PATIENCE, "groupfifo-partitions", True, stamped=False)
@@ -66,8 +66,61 @@ class _Change:
         return made
 
     def close(self) -> None:
+        """Close its connections."""
         for store in self._opened:
             store.close()
+
+    def _stamp(self, store: Store, keys: Keys) -> Stamp | None:
+        text: bytes | None = store.ask("stamp", lambda: store.at(keys).client.get(keys.stamp))
+        stamp = None if text is None else Stamp.parse(text)
+        if text is not None and stamp is None:
+            raise UnsupportedState(f"The stamp of partition {keys.tag} can't be read: {text[:80]!r}.")
+        if stamp is not None and not READS[0] <= stamp.version <= READS[1]:
+            raise UnsupportedState(
+                f"Partition {keys.tag} holds state of version {stamp.version}, which celery-groupfifo {stamp.release} "
+                "has written: use that release. Nothing was changed."
+            )
+        return stamp
+
+    def _fence(self, keys: Keys) -> str:
+        stamp = self._stamp(self._scripts, keys)
+        name = keys.in_edition(stamp.edition if stamp else WRITES).fence
+        text: Any = self._scripts.ask("stamp", lambda: self._scripts.at(keys).client.get(name))
+        return "" if text is None else str(text, "ascii")
+
+    def _write(self, keys: Keys, seen: Stamp | None, partitions: str, empty: bool = False, floor: str = "") -> bool:
+        """Begin an edition with a number of partitions. Returns False when the partition is not empty."""
+        edition = WRITES if seen is None else seen.edition + 1
+        text = f"{edition} {WRITES if seen is None else seen.version} {partitions} {own_release()}"
+        before = range(1, edition) if seen is None else [seen.edition]
+        more = [keys.stamp, *(name for each in before for name in keys.base_of(each))]
+        args: list[Word] = [str(seen or ""), text, int(empty), floor]
+        call = keys.in_edition(edition), more, args
+        done, few = accept(self._scripts, self._gate.settings.wait_replicas, "stamp", call)
+        if few is not None:
+            raise few
+        if done == 0:
+            raise GroupFifoError(f"Another process changes partition {keys.tag} at the same time: call again.")
+        return bool(done == 1)
+
+
+class _Change(Restamping):
+    def __init__(self, gate: Gate, number: int) -> None:
+        super().__init__(gate)
+        self._number = number
+        known = self._keyspace(max(number, gate.settings.partitions))
+        store = self._store(known)
+        # A producer stamps the partitions that it parks in, so the first one may have none. And it changes last.
+        stamp = next((found for keys in known.partitions if (found := self._stamp(store, keys)) is not None), None)
+        if stamp is not None and "+" in stamp.changing:
+            raise WrongState(
+                f"The gate grows from {stamp.changing.replace('+', ' to ')} partitions: set groupfifo_partitions and "
+                "groupfifo_partitions_before to these here, and call again until it says that this is over."
+            )
+        self._old = 0 if stamp is None else stamp.partitions or int(stamp.changing.partition(">")[0])
+        self._done = stamp is None or stamp.partitions == number
+        self._space = self._keyspace(max(self._old, number))
+        self._scripts = self._store(self._space)
 
     def make(self) -> int | None:
         if self._done:
@@ -95,33 +148,3 @@ class _Change:
             stamp = self._stamp(self._scripts, keys)
             if stamp is not None and stamp.changing == said:
                 self._write(keys, stamp, str(self._old))
-
-    def _stamp(self, store: Store, keys: Keys) -> Stamp | None:
-        text: bytes | None = store.ask("stamp", lambda: store.at(keys).client.get(keys.stamp))
-        stamp = None if text is None else Stamp.parse(text)
-        if text is not None and stamp is None:
-            raise UnsupportedState(f"The stamp of partition {keys.tag} can't be read: {text[:80]!r}.")
-        if stamp is not None and not READS[0] <= stamp.version <= READS[1]:
-            raise UnsupportedState(
-                f"Partition {keys.tag} holds state of version {stamp.version}, which celery-groupfifo {stamp.release} "
-                "has written: use that release. Nothing was changed."
-            )
-        return stamp
-
-    def _fence(self, keys: Keys) -> str:
-        stamp = self._stamp(self._scripts, keys)
-        name = keys.in_edition(stamp.edition if stamp else WRITES).fence
-        text: Any = self._scripts.ask("stamp", lambda: self._scripts.at(keys).client.get(name))
-        return "" if text is None else str(text, "ascii")
-
-    def _write(self, keys: Keys, seen: Stamp | None, partitions: str, empty: bool = False, floor: str = "") -> bool:
-        """Begin an edition with a number of partitions. Returns False when the partition is not empty."""
-        edition = WRITES if seen is None else seen.edition + 1
-        text = f"{edition} {WRITES if seen is None else seen.version} {partitions} {own_release()}"
-        before = range(1, edition) if seen is None else [seen.edition]
-        more = [keys.stamp, *(name for each in before for name in keys.base_of(each))]
-        args: list[Word] = [str(seen or ""), text, int(empty), floor]
-        done = self._scripts.run("stamp", keys.in_edition(edition), more, args)
-        if done == 0:
-            raise GroupFifoError(f"Another process changes partition {keys.tag} at the same time: call again.")
-        return bool(done == 1)

@@ -7,7 +7,7 @@ way, and park.lua places in line. All names in them are quoted, see keys.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -32,6 +32,8 @@ FAIRLY = "f"
 COMPANY = "n"
 #: Stops an entry whose task has other places that are not the first ones of their groups, see lua/lib/stand_in.lua.
 AWAITS = "s"
+#: Stops an entry beside one that has failed, and blocks its group, see lua/lib/halt.lua.
+HALTED = "h"
 #: Begins a message: the tag of its delivery would be its ticket.
 _FRONT = b'{"properties": {"delivery_tag": "", "delivery_info": {'
 
@@ -152,6 +154,21 @@ class StoredEntry(NamedTuple):
         if not isinstance(headers, dict):
             raise ValueError("no headers")
         return headers, text[end:].encode()
+
+
+def whole_end(reply: Sequence[Any]) -> Sequence[Any]:
+    """Return the whole answer to a finish; the usual one has two words, see lua/quick/finish.lua."""
+    if len(reply) > 2:
+        return reply
+    taken, fence = reply
+    if isinstance(fence, bytes) and fence.startswith(b"gf "):
+        line, _, message = taken.partition(b"\n")
+        cut = int(line.split(b" ")[3])
+        taken = b'{"properties": {"delivery_tag": "%b", "delivery_info": {%b"headers": {"groupfifo": "%b", %b' % (
+            fence, message[:cut], fence, message[cut:],
+        )  # fmt: skip
+        fence = fence.split(b" ", 3)[2]
+    return 1, taken, fence, -1
 
 
 def message_of(text: bytes) -> bytes:

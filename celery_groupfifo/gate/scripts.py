@@ -45,15 +45,21 @@ NAMES = (
     "line",
     "place",
     "stamp",
+    "home",
     "observe_send",
     "observe_start",
     "observe_end",
 )
 
+#: Before the name of a script: `home` stands before it, see growing.py.
+HOME = "home+"
+
 
 @cache
 def source(name: str) -> str:
     """Return the text of a script."""
+    if name.startswith(HOME):
+        return f"do\n{source('home')}\nend\n{source(name.removeprefix(HOME))}"
     return (files("celery_groupfifo.gate") / "lua" / f"{name}.lua").read_text("utf-8")
 
 

@@ -33,9 +33,9 @@ class Stamp(NamedTuple):
     Attributes:
         edition: Names the keys, from 1; it only grows.
         version: The highest one that anything stored there may have.
-        partitions: `groupfifo_partitions` of the gate; 0: it is being changed.
+        partitions: `groupfifo_partitions` of the gate; 0: it is being changed, or grows.
         release: Of this package, that wrote the stamp.
-        changing: The old number and the new one, `4>8`, while it is being changed; else empty.
+        changing: The old number and the new one, `4>8`, while it is being changed, `4+8` while it grows; else empty.
     """
 
     edition: int
@@ -47,7 +47,7 @@ class Stamp(NamedTuple):
     @classmethod
     def parse(cls, text: bytes) -> Stamp | None:
         """Read a stamp; None when it is none."""
-        found = re.fullmatch(r"(\d+) (\d+) (\d+)(>\d+)? (\S+)", text.decode(errors="replace"))
+        found = re.fullmatch(r"(\d+) (\d+) (\d+)([>+]\d+)? (\S+)", text.decode(errors="replace"))
         if found is None:
             return None
         edition, version, partitions, to, release = found.groups()
@@ -55,7 +55,12 @@ class Stamp(NamedTuple):
         return cls(int(edition), int(version), 0 if to else int(partitions), release, changing)
 
     def __str__(self) -> str:
-        return f"{self.edition} {self.version} {self.changing or self.partitions} {self.release}"
+        return f"{self.edition} {self.version} {self.number} {self.release}"
+
+    @property
+    def number(self) -> str:
+        """Return the number of partitions as it stands there."""
+        return self.changing or str(self.partitions)
 
 
 def own_release() -> str:
@@ -114,14 +119,16 @@ class Stamps:
     def _agrees(self, connection: Any, keys: Keys, text: bytes | None) -> bool:
         """Return whether a partition may be used as it is; False: its stamp was written, by this process or another."""
         found = None if text is None else self._readable(text, keys)
-        if found is not None and found.version >= WRITES:
+        reached = keys.numbers.index(found.number) if found else 0
+        if found is not None and found.version >= WRITES and reached >= keys.reached:
             keys.use(found.edition, str(text, "utf-8") if text else "")
             return True
         edition = WRITES if found is None else found.edition + 1
-        stamp = Stamp(edition, WRITES, keys.among, own_release())
+        # A failover may have lost the last stamp, and groups have left the partition by then: it is written again.
+        text_of = f"{edition} {WRITES} {keys.numbers[max(reached, keys.reached)]} {own_release()}"
         before = range(1, edition) if found is None else [found.edition]
         more = [keys.stamp, *(name for each in before for name in keys.base_of(each))]
-        command = pack_run("stamp", (keys.in_edition(edition), more, [text or b"", str(stamp), 0, ""]), "")
+        command = pack_run("stamp", (keys.in_edition(edition), more, [text or b"", text_of, 0, ""]), "")
         try:
             _answer(connection, command)
         except NoScriptError:
@@ -140,18 +147,24 @@ class Stamps:
             )
         if not READS[0] <= stamp.version <= READS[1]:
             raise UnsupportedState(f"{where} {_of_another_version(stamp)}")
+        if stamp.number in keys.numbers:
+            return stamp
+        if "+" in stamp.changing:
+            before, _, number = stamp.changing.partition("+")
+            raise UnsupportedState(
+                f"{where} grows from {before} to {number} partitions: set groupfifo_partitions = {number} and "
+                f"groupfifo_partitions_before = {before} here. Nothing was done."
+            )
         if stamp.changing:
             raise UnsupportedState(
                 f"{where} can't be used now: its groupfifo_partitions is being changed ({stamp.changing}). When nobody "
                 "is at it any more, `celery -A APP groupfifo partitions` completes the change. Nothing was done."
             )
-        if stamp.partitions != keys.among:
-            raise UnsupportedState(
-                f"{where} has groupfifo_partitions = {stamp.partitions}, and this process has {keys.among}: a group "
-                f"would have two lines. Set it to {stamp.partitions} here. To change it for all: let the gate run "
-                f"empty, then `celery -A APP groupfifo partitions {keys.among}`. Nothing was changed."
-            )
-        return stamp
+        raise UnsupportedState(
+            f"{where} has groupfifo_partitions = {stamp.partitions}, and this process has {keys.among}: a group "
+            f"would have two lines. Set it to {stamp.partitions} here. To change it for all: let the gate run "
+            f"empty, then `celery -A APP groupfifo partitions {keys.among}`. Nothing was changed."
+        )
 
 
 def _of_another_version(stamp: Stamp) -> str:

@@ -380,7 +380,7 @@ class Groups(Controls, DeadLetterGroups):
 
     def _keys_of(self, key: str) -> tuple[Keys, Quoted]:
         group = quote(checked_key(key, "this call"))
-        return self.gate.keyspace.of_group(group), group
+        return self.gate.home(group), group
 
     def _get(self, key: str) -> Group | None:
         keys, group = self._keys_of(key)

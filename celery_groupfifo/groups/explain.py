@@ -17,7 +17,7 @@ from celery_groupfifo.groups.identities import dedup_key_of
 from celery_groupfifo.groups.orders import order_values
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.several import awaited
-from celery_groupfifo.groups.view import DeadLetter, Group, Running, count, span
+from celery_groupfifo.groups.view import DeadLetter, Group, Limit, Running, count, span
 from celery_groupfifo.groups.workers import Workers
 
 
@@ -57,7 +57,8 @@ class Explainer:
             "draining": self._draining,
         }
         say = states.get(group.state, self._moving if group.depth else self._resting)
-        return f"Group {key!r} {say(keys, group)}{_limited(group, self._reader.now())}"
+        limited = _limited(group.limit, self._reader.now()) if group.limit else ""
+        return f"Group {key!r} {say(keys, group)}{limited}"
 
     def _resting(self, keys: Keys, group: Group) -> str:
         return "is empty: the next task that is sent starts at once."
@@ -79,9 +80,14 @@ class Explainer:
         head = self._head(keys, group)
         named = self._named(keys, head) if head else "a task that is gone"
         since = "" if group.since is None else f" {span(self._ago(group.since))} ago, at {_clock(group.since)}"
+        name = quote(group.key)
+        flights = self._reader.stored_groups(keys, [name])[name].flights
+        failed = [each.task_id for each in flights if each.stop == "b"]
         return (
             f"is blocked by the failure of {named}{since}, on {group.by or 'a worker'}: {group.reason}. "
-            f"{_broken(group)}{_rest(group)}. It goes on after retry, skip or drop{self._by_itself(group)}."
+            f"{_broken(group)}{_rest(group, len(failed))}. "
+            f"It goes on after retry, skip or drop{self._by_itself(group)}."
+            f"{_beside([id for id in failed if id != group.head])}"
         )
 
     def _by_itself(self, group: Group) -> str:
@@ -292,11 +298,8 @@ def _by(group: Group, now: float) -> str:
     return text + (f", because: {group.reason}" if group.reason else "")
 
 
-def _limited(group: Group, now: float) -> str:
+def _limited(limit: Limit, now: float) -> str:
     """Return a sentence about what an operator has set."""
-    limit = group.limit
-    if limit is None:
-        return ""
     by = f" by {limit.by}" if limit.by else ""
     since = f" {span(max(now / 1000 - limit.since.timestamp(), 0))} ago" if limit.since else ""
     until = f", until {_clock(limit.until)}" if limit.until else ""
@@ -316,9 +319,15 @@ def _broken(group: Group) -> str:
     return f"Its circuit breaker is open ({group.breaker}, or a failed probe), and the next run is a probe. "
 
 
-def _rest(group: Group) -> str:
-    rest = group.depth - max(len(group.running), 1)
+def _rest(group: Group, failed: int = 0) -> str:
+    rest = group.depth - max(len(group.running) + failed, 1)
     return f"{_count(rest, 'task')} {'waits' if rest == 1 else 'wait'} behind it" if rest else "Nothing waits behind it"
+
+
+def _beside(failed: list[str]) -> str:
+    if not failed:
+        return ""
+    return f" {_several(failed)} failed beside it, and {'blocks' if len(failed) == 1 else 'block'} it after that."
 
 
 def _set_aside(letters: int, newest: DeadLetter) -> str:

@@ -93,7 +93,7 @@ def _found(reader: Reader, keys: Keys, id: str, text: bytes, flight: Flight | No
 def tasks_in_line(reader: Reader, key: str, limit: int, offset: int) -> list[Parked]:
     """Return the tasks in line, see `Groups.tasks`."""
     group = quote(key)
-    keys = reader.gate.keyspace.of_group(group)
+    keys = reader.gate.home(group)
     found = []
     places = list(reader.line(keys, group, offset, limit))
     for place, text in zip(places, task_texts(reader, keys, places), strict=True):

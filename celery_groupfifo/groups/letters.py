@@ -128,7 +128,7 @@ class DeadLetters:
 
     def of_group(self, key: str) -> tuple[int, DeadLetter | None]:
         """Return the number of a group's letters, and the newest one."""
-        keys, group = self._gate.keyspace.of_group(quote(key)), quote(key)
+        keys, group = self._gate.home(quote(key)), quote(key)
         number, newest = self._reader.one("hmget", keys.dead, [f"count {group}", f"newest {group}"])
         places = self._by_refs([f"{self._reader.partitions.index(keys)}-{newest.decode()}"]) if newest else []
         return int(number or 0), next(iter(self._letters(places)), None)
@@ -149,7 +149,7 @@ class DeadLetters:
         partitions = self._reader.partitions
         group = "" if selection.key is None else quote(selection.key)
         if group:
-            partitions = [self._gate.keyspace.of_group(quote(selection.key or ""))]
+            partitions = [self._gate.home(quote(selection.key or ""))]
         start = int(cursor or 0)
         if selection.older_than is not None:
             before = max(int(self._reader.now() * 1000 - selection.older_than * 1_000_000), 1)

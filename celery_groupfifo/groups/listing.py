@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
-from celery_groupfifo.groups.reader import Reader, Surveyed
+from celery_groupfifo.groups.reader import AT_ONCE, Reader, Surveyed
 from celery_groupfifo.groups.survey import FIRSTS, LENGTHS, Look
 from celery_groupfifo.groups.view import Group, Page, Sort, State
 from celery_groupfifo.settings import check_number
@@ -107,8 +107,28 @@ def _by_rank(reader: Reader, state: str | None, sort: str, limit: int, rank: int
     return page
 
 
+def by_score(reader: Reader, key: str) -> Iterator[list[str]]:
+    """Yield the pages of a sorted set, the lowest scores first.
+
+    A page begins with the last member of the one before. When members before that one were removed meanwhile, the page
+    begins behind it, and is read again from an earlier rank: so none is hidden. A member whose score grows meanwhile
+    comes twice.
+    """
+    rank, last = 0, (-math.inf, b"")
+    while True:
+        pairs = reader.one("zrange", key, rank, rank + AT_ONCE - 1, withscores=True)
+        page = [(score, member) for member, score in pairs]
+        if rank and (not page or page[0] > last):
+            rank = max(rank - AT_ONCE, 0)
+            continue
+        yield [member.decode() for score, member in page if (score, member) > last]
+        if len(page) < AT_ONCE:
+            return
+        rank, last = rank + AT_ONCE - 1, max(last, page[-1])
+
+
 def _paused(reader: Reader, keys: Keys) -> Iterator[list[str]]:
-    return reader.by_score(keys.paused, 0, "+inf")
+    return by_score(reader, keys.paused)
 
 
 def _blocked(reader: Reader, keys: Keys) -> Iterator[list[str]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Celery
 
 from celery_groupfifo.errors import GroupDraining, GroupFifoError, HeadChanged, UnknownGroup, WrongState
 from celery_groupfifo.gate.gate import Gate
+from celery_groupfifo.gate.growing import has_left
 from celery_groupfifo.gate.keys import Keys, Quoted, quote, stands_in, task_of, unquote
 from celery_groupfifo.gate.model import why_set_aside
 from celery_groupfifo.gate.records import Limits, PlaceInLine, StoredEntry, message_of
@@ -42,10 +43,8 @@ class Operator:
 
     def pause(self, key: str, reason: str, by: str) -> bool:
         """Pause a group, see `Groups.pause`."""
-        keys, group = self._keys_of(key)
         note = audit.new_note("pause", key, by, reason)
-        calls = ActionCalls(self._gate, keys, note)
-        reply = calls.run("pause", [keys.paused, keys.wake], group, _flag(reason, by))
+        _, reply = self._mark("pause", key, note, lambda keys, _: [keys.paused, keys.wake], _flag(reason, by))
         audit.log(note)
         return int(reply[0]) == 1
 
@@ -62,21 +61,21 @@ class Operator:
 
     def drain(self, key: str, reason: str, by: str) -> bool:
         """Drain a group, see `Groups.drain`."""
-        keys, group = self._keys_of(key)
         note = audit.new_note("drain", key, by, reason)
-        reply = ActionCalls(self._gate, keys, note).run("drain", [keys.line(group)], group, _flag(reason, by))
+        _, reply = self._mark("drain", key, note, lambda keys, group: [keys.line(group)], _flag(reason, by))
         if int(reply[0]):
             audit.log(note)
         return int(reply[0]) > 0
 
     def limit(self, key: str, limits: Limits, expires_in: float | None, reason: str, by: str) -> bool:
         """Set the limits of a group, see `Groups.limit`."""
-        keys, group = self._keys_of(key)
         shown = shown_limits(limits.rate, limits.concurrency) or "none"
         note = audit.new_note("limit", key, by, reason, limits=shown, expires_in=expires_in)
-        calls, lasts = ActionCalls(self._gate, keys, note), round((expires_in or 0) * 1000)
+        lasts = round((expires_in or 0) * 1000)
         flag = _flag(reason, by) + (f'"lasts_ms": {lasts}, ' if lasts else "")
-        code, *words = calls.run("limit", [keys.line(group), keys.wake], group, limits.text(), flag, lasts)
+        args = limits.text(), flag, lasts
+        calls, reply = self._mark("limit", key, note, lambda keys, group: [keys.line(group), keys.wake], *args)
+        code, *words = reply
         calls.publish(words)
         if int(code):
             audit.log(note, shown)
@@ -140,6 +139,11 @@ class Operator:
 
     def move(self, old: str, new: str, reason: str, by: str) -> int:
         """Move the tasks of a group, see `Groups.move`."""
+        if self._gate.settings.partitions_before:
+            raise GroupFifoError(
+                f"Group {old!r} can't be moved while groupfifo_partitions_before is set, as groups change their "
+                "partitions then: move it when the number has grown, or send the tasks again."
+            )
         keys, group = self._keys_of(old)
         there, into = self._keys_of(new)
         if group == into:
@@ -200,9 +204,22 @@ class Operator:
 
     # -- parts -------------------------------------------------------------
 
+    def _mark(
+        self, name: str, key: str, note: str, more: Callable[[Keys, Quoted], list[str]], *args: Any
+    ) -> tuple[ActionCalls, list[Any]]:
+        """Run a script that may be the first to store something of a group, in its partition; return its answer."""
+        keys, group = self._keys_of(key)
+        calls = ActionCalls(self._gate, keys, note)
+        reply = calls.run(name, more(keys, group), group, *args)
+        if has_left(reply):
+            keys = self._gate.keyspace.after(group)
+            calls = ActionCalls(self._gate, keys, note)
+            reply = calls.run(name, more(keys, group), group, *args)
+        return calls, reply
+
     def _keys_of(self, key: str) -> tuple[Keys, Quoted]:
         group = quote(key)
-        return self._gate.keyspace.of_group(group), group
+        return self._gate.home(group), group
 
     def _tell(self, gone: Sequence[tuple[str, bytes]]) -> None:
         """Tell the result backend of revoked tasks; a failed one comes without a text, as it is known already."""

@@ -52,7 +52,7 @@ class Purge:
         """
         by_partition: dict[str, tuple[Keys, list[Quoted]]] = {}
         for name in dict.fromkeys(map(quote, groups)):
-            keys = self._gate.keyspace.of_group(name)
+            keys = self._gate.home(name)
             by_partition.setdefault(keys.tag, (keys, []))[1].append(name)
         with Teller(self._app) as teller:
             for keys, names in by_partition.values():

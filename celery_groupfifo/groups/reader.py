@@ -13,6 +13,7 @@ from celery import Celery
 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, due_score, entry_names, task_of, unquote
+from celery_groupfifo.gate.places import find_place
 from celery_groupfifo.gate.records import FLAG_LETTERS, LIMITED, Flight, Limits, StoredEntry, StoredGroup, in_order
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content, leases
@@ -27,9 +28,8 @@ FLAGS: tuple[Flag, ...] = tuple(FLAG_LETTERS.values())
 PLACES = 100
 #: Scheduled tasks of the gate, the soonest first, that are searched for those of a group.
 SCHEDULED = 1000
-#: Places that one call looks at, during which Redis serves no other client: those whose entry is looked for, and those
-#: that are only compared.
-WALKED, PASSED = 1500, 2000
+#: Places that one call looks at, during which Redis serves no other client.
+WALKED = 1600
 #: Groups, or fields and members, that one command reads.
 AT_ONCE = 500
 
@@ -92,21 +92,6 @@ class Reader:
             page = self.one("lrange", key, start, start + AT_ONCE - 1)
             yield page
             start, size = start + AT_ONCE, len(page)
-
-    def by_score(self, key: str, lowest: float, highest: str) -> Iterator[list[str]]:
-        """Yield the pages of a range of scores, the lowest first.
-
-        A page begins at the last score of the one before, and not at a rank: a member whose score grows meanwhile comes
-        twice, and one that is removed hides no other.
-        """
-        size = AT_ONCE
-        while True:
-            page = self.one("zrangebyscore", key, lowest, highest, start=0, num=size, withscores=True)
-            yield [member.decode() for member, _ in page]
-            if len(page) < size:
-                return
-            first, lowest = page[0][1], page[-1][1]
-            size = AT_ONCE if lowest > first else 2 * size  # no page may end where it began
 
     def scan(self, command: str, key: str, count: int, match: str | None = None) -> Iterator[list[tuple[str, Any]]]:
         """Yield the pages of a hash (`hscan`) or a sorted set (`zscan`): a changed item may be in two pages or none."""
@@ -197,7 +182,8 @@ class Reader:
             depth, flags = state.depth(length), said.get(name, {})
             if not depth and not flags and name not in limits:
                 continue
-            mine = in_order(state.flights)
+            mine, failed = in_order(state.flights), flags.get("blocked", {}).get("entry")
+            mine = [each for each in mine if each.id == failed] + [each for each in mine if each.id != failed]
             head = mine[0].id if mine else firsts.get(name)
             if length and head is None:
                 head = self._first(keys, name)
@@ -267,10 +253,7 @@ class Reader:
 
     def place(self, keys: Keys, name: Quoted, us: str, id: str) -> int | None:
         """Return the place of an entry in a line; None when it stands in none."""
-        place, below = -1, -1
-        while place < 0 and below:
-            place, below = self.run("place", keys, [keys.line(name)], [us, id, below, PASSED])
-        return place if place >= 0 else None
+        return find_place(self.run, keys, name, us, id)
 
     def scheduled(self, keys: Keys, group: Quoted) -> Iterator[tuple[str, float]]:
         """Yield the name and the ETA (ms) of entries of a group whose ETA has not come, the soonest first.
@@ -321,8 +304,9 @@ def _members_of(flight: Flight) -> tuple[str, ...]:
 
 
 def _flag(text: bytes) -> dict[str, Any]:
+    """Return what is said of a flag; of several tasks that block a group, what is said of the first one."""
     try:
-        flag = json.loads(text)
+        flag = json.loads(text.partition(b"\n")[0])
     except ValueError:
         flag = None
     return flag if isinstance(flag, dict) else {}

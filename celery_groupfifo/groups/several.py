@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from celery_groupfifo.gate.keys import Keys, Quoted, stands_in, task_of, unquote
-from celery_groupfifo.gate.records import AWAITS, Flight, StoredEntry
+from celery_groupfifo.gate.records import AWAITS, HALTED, Flight, StoredEntry
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.reader import EntryInLine, Reader
 from celery_groupfifo.groups.view import count
@@ -48,6 +48,8 @@ def _before(reader: Reader, keys: Keys, group: Quoted, place: str, us: str) -> s
     stored = reader.stored_groups(keys, [group])[group]
     mine = next((flight for flight in stored.flights if flight.id == place), None)
     if mine is not None:
+        if mine.stop == HALTED:
+            return "which another task blocks"
         return None if mine.stop == AWAITS else "which is paused"
     before = len(stored.flights) + (reader.place(keys, group, us, place) or 0)
     return f"where {count(before)} {'is' if before == 1 else 'are'} before it"
@@ -56,7 +58,12 @@ def _before(reader: Reader, keys: Keys, group: Quoted, place: str, us: str) -> s
 def _of_stand_in(reader: Reader, keys: Keys, group: Quoted, name: str) -> str:
     flights = reader.stored_groups(keys, [group])[group].flights
     flight = next((each for each in flights if each.id == name), None)
-    stops = {"b": "has failed, and blocks it", "p": "waits, as that is paused", AWAITS: "waits for its other places"}
+    stops = {
+        "b": "has failed, and blocks it",
+        "p": "waits, as that is paused",
+        HALTED: "waits, as another one blocks that",
+        AWAITS: "waits for its other places",
+    }
     if flight is None:
         state = "is not its first one yet"
     elif flight.state == "running":

@@ -37,7 +37,7 @@ def terminate(app: Celery, reader: Reader, task_id: str, reason: str, by: str) -
     workers = Workers(app, PATIENCE)
     _refuse_unable(workers, run)
     note = audit.new_note("terminate", found[0].key, by, reason, task_id=task_id)
-    keys = reader.gate.keyspace.of_group(quote(found[0].key))
+    keys = reader.gate.home(quote(found[0].key))
     line = audit.keep(reader, keys, note)
     said = workers.ask(
         lambda inspect: inspect._request("revoke", task_id=task_id, terminate=True, signal="SIGTERM"), [run.worker]
@@ -59,7 +59,7 @@ def terminate(app: Celery, reader: Reader, task_id: str, reason: str, by: str) -
 def _leader(reader: Reader, key: str, run: Running) -> str:
     """Return the task that a run is: the first one of a batch, which the others follow; else its own."""
     group = quote(key)
-    flights = reader.stored_groups(reader.gate.keyspace.of_group(group), [group])[group].flights
+    flights = reader.stored_groups(reader.gate.home(group), [group])[group].flights
     led = (flight.task_id for flight in flights if flight.fence == run.fence and flight.stop != FOLLOWS)
     return next(led, run.task_id)
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from celery_groupfifo.gate.keys import Keys, Quoted, due_score, task_of, unquote
-from celery_groupfifo.gate.records import COMPANY, FLAG_LETTERS, FOLLOWS, LIMITED, Flight, StoredGroup
+from celery_groupfifo.gate.records import COMPANY, FLAG_LETTERS, FOLLOWS, HALTED, LIMITED, Flight, StoredGroup
 from celery_groupfifo.groups import state as stored_state
 from celery_groupfifo.groups.leases import members_of
 from celery_groupfifo.groups.orders import SORTED, order_findings, unmarked
@@ -190,7 +190,7 @@ def _flight_findings(keys: Keys, state: StoredState, stored: StoredGroup, flight
         if member not in state.on_the_way and f"r {group} {id}" not in state.due:
             what, repair = "It is released, but its ticket is not known.", "It is released again."
             yield finding("ticket", what, repair, _make_due(keys, f"r {group} {id}"))
-    elif flight.stop in ("-", LIMITED) and hold_of(flight) not in state.due:
+    elif flight.stop in ("-", LIMITED, "b" not in stored.flags and HALTED) and hold_of(flight) not in state.due:
         what, repair = "It is held without a time at which it goes out.", "It goes out now."
         yield finding("hold", what, repair, _make_due(keys, hold_of(flight)))
     if flight.stop == "p" and "p" not in stored.flags:

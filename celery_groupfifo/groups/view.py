@@ -121,7 +121,7 @@ class Group:
         state: `running`, `waiting` (its head is at the broker), `held` (its head, or all its tasks, wait for their
             time), `paused`, `blocked`, `draining`.
         depth: All of its tasks at the gate.
-        head: Id of the task that is next or under way; None when all of its tasks wait for an ETA.
+        head: Id of the task that is next, under way, or blocks the group. None when all of them wait for an ETA.
         running: Its runs.
         oldest_age: Seconds that the oldest task waits: in line, or as a head that no worker has begun. When none waits,
             seconds that the head runs. None: all of its tasks wait for an ETA.

@@ -23,6 +23,7 @@ from celery_groupfifo.gate.model import ETA_HEADER, KEY_HEADER, Entry
 from celery_groupfifo.gate.releaser import Releaser
 from celery_groupfifo.gate.route import Entity, Route
 from celery_groupfifo.sending.headers import cleaned
+from celery_groupfifo.windows import LONGEST
 
 #: Options of a publish that are stored beside the message, for its ticket's publish.
 _REPLAYED = ("mandatory", "timeout", "confirm_timeout")
@@ -133,5 +134,5 @@ def delay_ms(app: Celery, eta: datetime | str | None) -> int:
 
 
 def milliseconds_until(when: datetime) -> int:
-    """Return the milliseconds until a time, rounded up; 0 when it is over."""
-    return max(ceil((when - datetime.now(timezone.utc)).total_seconds() * 1000), 0)
+    """Return the milliseconds until a time, rounded up; 0 when it is over, and `LONGEST` at most."""
+    return min(max(ceil((when - datetime.now(timezone.utc)).total_seconds() * 1000), 0), LONGEST * 1000)

@@ -46,8 +46,9 @@ def check_several(
     shown = f"{name} was sent with the group keys {list(keys_of(key))!r}"
     for option, value, remedy in _refused(app, task, said, times, settings):
         raise InvalidOption(f"{shown}, and {option}={value!r} works with one key only: {remedy}.")
-    keyspace = Keyspace("", settings.namespace, settings.partitions)  # a call that runs in place has no gate
-    if len({keyspace.of_group(quote(each)).tag for each in keys_of(key)}) > 1:
+    numbers = {settings.partitions, settings.partitions_before or settings.partitions}  # while it grows, both hold
+    spaces = [Keyspace("", settings.namespace, number) for number in numbers]  # a call that runs in place has no gate
+    if any(len({space.of_group(quote(each)).tag for each in keys_of(key)}) > 1 for space in spaces):
         raise InvalidGroupKey(
             f"{shown}, which are in different partitions of the gate, and one atomic step can't span these: use keys "
             "of one partition, or groupfifo_partitions = 1."

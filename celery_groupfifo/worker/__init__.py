@@ -5,7 +5,8 @@
   under a chain of runs.
 - receiver.py leads a run from its message to the pool (prefetch.py makes room for plain tasks meanwhile, precomputed.py
   saves the pool work), request.py sees every outcome, failures.py reads a failure's policy, endings.py ends the run.
-- batch.py has the calls that a run executes together with its own.
+- batch.py has the calls that a run executes together with its own, quiet.py ends those of them in the pool whose end
+  nobody sees. scoped.py sets a context variable in a block.
 - events.py sends signals and events and logs; log_context.py completes Celery's own log lines.
 - outbox.py has the unanswered calls to the gate: each call (gate_call.py) goes out on the loop's connection
   (loop_connection.py), or with the postman (postman.py), whose answers go to answers.py.

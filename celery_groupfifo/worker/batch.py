@@ -7,9 +7,10 @@ without an outcome goes back to its place in line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
@@ -20,7 +21,7 @@ from celery.worker import state
 from celery_groupfifo.gate.model import HEADER, Ticket
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.batch import size_of
-from celery_groupfifo.worker.delivery import HandedOffMessage
+from celery_groupfifo.worker.delivery import HandedOffMessage, decode, decode_bodies
 from celery_groupfifo.worker.failures import blocks
 from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.request import requesting
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
 
 logger = escaping(get_logger(__name__))
+
+_ENDS = "A batch ends before a message that can't be read: %r"
 
 
 class Carried(NamedTuple):
@@ -114,6 +117,7 @@ class Batch:
         self._member, self._run = member, run
         self._followers: list[tuple[Run, Any]] = []
         self._revoked: list[Run] = []
+        self._ended: set[Run] = set()
         self.settled = False
 
     def read(self, messages: Sequence[bytes], handle: Any) -> None:
@@ -123,13 +127,23 @@ class Batch:
             messages: As the gate has given them.
             handle: Celery's handler of messages, over `no_pool`.
         """
-        for raw in messages:
+        made: list[Any] = []
+        token = _requests.set(made)
+        try:
+            self._read(messages, handle, made)
+        finally:
+            _requests.reset(token)
+
+    def _read(self, messages: Sequence[bytes], handle: Any, made: list[Any]) -> None:
+        for message in self._decoded(messages):
+            made.clear()
             try:
-                message = HandedOffMessage(raw, self._run.delivery.channel)
                 follower = self._run_of(message)
-                made = self._request_of(follower, message, handle)
+                self._handle(follower, message, handle)
+                if made:
+                    self._member.events.begun(follower)
             except Exception as error:  # a message may break any code; Celery handles it when it is the head
-                logger.debug("A batch ends before a message that can't be read: %r", error)
+                logger.debug(_ENDS, error)
                 return
             if made:
                 follower.given()
@@ -148,20 +162,27 @@ class Batch:
         follower.begun(ticket.begun(run.ticket.fence), run.since, run.renewed)
         return follower
 
-    def _request_of(self, follower: Run, message: HandedOffMessage, handle: Any) -> list[Any]:
-        made: list[Any] = []
-        token = _requests.set(made)
-        try:
-            message.accept = self._member.consumer.task_consumer.accept
-            if message.errors:
-                message._reraise_error()
-            with about(follower.continuation), requesting(follower):
-                handle(message, None, follower.on_ack, follower.on_reject, ())
-        finally:
-            _requests.reset(token)
-        if made:
-            self._member.events.begun(follower)
-        return made
+    def _decoded(self, raws: Sequence[bytes]) -> list[HandedOffMessage]:
+        """Return messages, up to the first one that can't be decoded."""
+        accept, found = self._member.consumer.task_consumer.accept, []
+        for raw, decoded in zip(raws, decode(raws), strict=True):
+            try:
+                message = HandedOffMessage(raw, self._run.delivery.channel, decoded)
+            except Exception as error:  # a message may break any code
+                logger.debug(_ENDS, error)
+                break
+            message.accept = accept
+            found.append(message)
+        decode_bodies(found, accept)
+        return found
+
+    @staticmethod
+    def _handle(follower: Run, message: HandedOffMessage, handle: Any) -> None:
+        """Let Celery make a request of a message."""
+        if message.errors:
+            message._reraise_error()
+        with about(follower.continuation), requesting(follower):
+            handle(message, None, follower.on_ack, follower.on_reject, ())
 
     # -- from the pool ------------------------------------------------------------
 
@@ -183,7 +204,7 @@ class Batch:
         return found
 
     def accepted(self, pid: int, when: float) -> None:
-        """Note that the pool executes them."""
+        """Note that the pool executes them. Those that are acknowledged early have no outcome yet."""
         for _, request in self._followers:
             request.on_accepted(pid, when)
 
@@ -191,35 +212,52 @@ class Batch:
         """Note the outcomes that the pool has returned, in order: of those without one, None."""
         for (follower, request), outcome in zip(self._followers, outcomes, strict=True):
             if outcome is not None:
-                with about(follower.continuation):
-                    request.on_success(outcome)
+                self._end(follower, partial(request.on_success, outcome))
 
     def time_out(self, error: TimeLimitExceeded) -> None:
         """Let all fail: the time limit of the run was theirs. Those whose failure blocks the group stay in line."""
         try:
             raise error
         except TimeLimitExceeded:
-            info = ExceptionInfo()
+            self.fail(ExceptionInfo())
+
+    def fail(self, info: ExceptionInfo) -> None:
+        """Let all fail with the run. Those whose failure blocks the group stay in line."""
+        self._fail(info, lambda follower, task: not blocks(self._member, follower.message.headers, task))
+
+    def lose(self, info: ExceptionInfo) -> None:
+        """Let all fail: their process is lost, and the run's task is not run again."""
+        self._fail(info, lambda follower, task: True)
+
+    def _fail(self, info: ExceptionInfo, may: Callable[[Run, Any], bool]) -> None:
         for follower, request in self._followers:
-            if not (follower.done or blocks(self._member, follower.message.headers, request.task)):
+            if follower not in self._ended and may(follower, request.task):
                 request.worker_pid = None  # its process is the run's, which watches its end
-                with about(follower.continuation):
-                    request.on_failure(info)
+                self._end(follower, partial(request.on_failure, info))
+
+    def _end(self, follower: Run, end: Callable[[], Any]) -> None:
+        self._ended.add(follower)
+        with about(follower.continuation):
+            end()
 
     # -- to the gate ---------------------------------------------------------------
 
     def ends(self) -> tuple[list[Run], list[Run]]:
         """Return the followers that are over, and those of them that failed with a policy."""
-        over = [*self._revoked, *(follower for follower, _ in self._followers if follower.done)]
+        over = [*self._revoked, *(follower for follower, _ in self._followers if self._is_over(follower))]
         failed = [follower for follower in over if follower.failure is not None]
         return [follower for follower in over if follower.failure is None], failed
 
     def close(self) -> None:
         """Let go of the requests without an outcome."""
         for follower, request in self._followers:
-            if not follower.done:
+            if not self._is_over(follower):
                 with suppress(KeyError):
                     state.task_ready(request)
+
+    def _is_over(self, follower: Run) -> bool:
+        """Return whether it has an outcome: to be acknowledged early, when it starts, is none."""
+        return follower in self._ended and follower.done
 
 
 def _nothing(run: Run) -> None:

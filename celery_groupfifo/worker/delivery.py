@@ -6,14 +6,19 @@ count stays right, and no worker can hoard tasks.
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kombu.message import Message
+from kombu.serialization import registry
 from kombu.utils.json import loads
 
 from celery_groupfifo.gate.clock import now
+
+_JSON = "application/json"
 
 
 class Delivery:
@@ -62,11 +67,45 @@ class Unacknowledged:
     ack = reject = requeue = ack_log_error = reject_log_error = _nothing
 
 
-class HandedOffMessage(Message):
-    """A message that came with the end of another run: there is nothing to acknowledge at the broker."""
+def decode(raws: Sequence[bytes]) -> list[Any]:
+    """Decode messages together: it takes half the time, and equal names in them are one object, which pickles once.
 
-    def __init__(self, raw: bytes, channel: Any) -> None:
-        payload = loads(raw)
+    Returns:
+        What kombu's `loads` returns for each; None for those that have to be decoded one by one.
+    """
+    text = b",".join(raws)
+    found: list[Any] = []
+    # kombu writes values of other types as objects with this name.
+    if b'"__type__"' not in text and b"\\u00" not in text:
+        with suppress(ValueError):
+            found = json.loads(b"[" + text + b"]")
+    return found if len(found) == len(raws) else [None] * len(raws)
+
+
+def decode_bodies(messages: Sequence[Message], accept: Collection[str] | None) -> None:
+    """Decode the bodies of messages together, where kombu would decode each as JSON; others stay as they are.
+
+    Args:
+        messages: Not decoded yet.
+        accept: Content types that the worker takes.
+    """
+    ours = accept is not None and _JSON in accept and registry._decoders.get(_JSON) is loads
+    if ours and all(each.content_type == _JSON and each.body and type(each.body) is bytes for each in messages):
+        for message, body in zip(messages, decode([each.body for each in messages]), strict=True):
+            message._decoded_cache = body
+
+
+class HandedOffMessage(Message):
+    """A message that came with the end of another run: there is nothing to acknowledge at the broker.
+
+    Args:
+        raw: Its text.
+        channel: The broker's.
+        decoded: The same, decoded; None: it is decoded here.
+    """
+
+    def __init__(self, raw: bytes, channel: Any, decoded: Any = None) -> None:
+        payload = loads(raw) if decoded is None else decoded
         properties = payload["properties"]
         body = payload["body"]
         if properties.get("body_encoding") == "base64":

@@ -153,6 +153,7 @@ class Endings:
             member.events.finished(run, due)
             if answer.blocked:
                 member.events.blocked(run)
+                member.sweeper.wake_in(0.0, run.ticket.tag)  # a ticket beside it counts no more for its tenant
                 if finish.failure is not None and finish.failure.halts_ms:
                     member.sweeper.wake_in(finish.failure.halts_ms / 1000, run.ticket.tag)
         if answer.due is None and finish.failure is not None and finish.failure.policy == "cancel_rest":

@@ -7,12 +7,12 @@ records about the run in progress. Other records pass as they are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 
 from celery_groupfifo.printing import escape
 from celery_groupfifo.sending.context import Continuation, current
+from celery_groupfifo.worker.scoped import Scoped
 
 #: The modules of Celery whose log lines are about one task: received; succeeded, retry, raised, ignored, rejected;
 #: revoked and timed out.
@@ -23,14 +23,9 @@ _UNNAMED = LOGGERS[2]
 _about: ContextVar[Continuation | None] = ContextVar("groupfifo_about", default=None)
 
 
-@contextmanager
-def about(run: Continuation) -> Iterator[None]:
+def about(run: Continuation) -> Scoped:
     """Let log lines about a run name it in this block, where no run is in progress."""
-    token = _about.set(run)
-    try:
-        yield
-    finally:
-        _about.reset(token)
+    return Scoped(_about, run)
 
 
 class _Completion(logging.Filter):

@@ -31,6 +31,7 @@ from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
 from celery_groupfifo.worker.run import ENDING, Run, State
+from celery_groupfifo.worker.scoped import Scoped
 from celery_groupfifo.worker.trace import Carried, split_batch, split_result
 
 if TYPE_CHECKING:
@@ -48,14 +49,9 @@ OUTCOMES = ((Retry, "retry"), (Ignore, "ignored"), (Reject, "rejected"), (Termin
 _requested: ContextVar[Run] = ContextVar("groupfifo_requested")
 
 
-@contextmanager
-def requesting(run: Run) -> Iterator[None]:
+def requesting(run: Run) -> Scoped:
     """Let the request that Celery makes in this block be that of a run. The ticket can't tell: it may have several."""
-    token = _requested.set(run)
-    try:
-        yield
-    finally:
-        _requested.reset(token)
+    return Scoped(_requested, run)
 
 
 class GroupRequest(Request):  # type: ignore[misc]
@@ -182,7 +178,8 @@ class GroupRequest(Request):  # type: ignore[misc]
                 self.member.when_child_gone(run)
             return
         lost = run.is_lost
-        run.over()
+        if run.batch is None:  # else its acknowledgement would send its end before its followers have theirs
+            run.over()
         gone = isinstance(error, (WorkerLostError, SystemExit, MemoryError))
         if self._already_cancelled and (gone or isinstance(error, Terminated)):
             run.clear_decision()  # stopped with the worker, on purpose: it goes back
@@ -202,7 +199,19 @@ class GroupRequest(Request):  # type: ignore[misc]
                 with continuing(run.continuation):
                     super().on_failure(exc_info, send_failed_event, return_ok)
         finally:
+            if run.batch is not None and run.done and not lost and run.continuation.entry is None:
+                if gone:
+                    run.batch.lose(exc_info)
+                elif not isinstance(error, Exception):  # such as asyncio.CancelledError: it comes here without a result
+                    run.batch.fail(exc_info)
             run.settle()
+
+    def _retry_worker_lost(self, *args: Any) -> bool:
+        """Retry the task as Celery 5.7 does (`retry_on_worker_lost`), unless the calls of its batch run again alone."""
+        runs_again = self._task.acks_late and self._task.reject_on_worker_lost
+        if self.run.follows or (self.run.batch is not None and runs_again):
+            return False
+        return bool(super()._retry_worker_lost(*args))
 
     def _fails(self, error: BaseException, traceback: object = None) -> None:
         self.run.set_outcome("failure", failure(self.member, self.run.message.headers, self._task, error, traceback))

@@ -63,6 +63,10 @@ CALLING = ENDING | {State.RECEIVED}
 LEASED = CALLING | {State.BEGUN, State.GIVEN, State.STARTED, State.OVER}
 
 
+#: Headers with options of a call that its continuation inherits.
+_KEPT = (HELD_HEADER, HOLD_HEADER, KEYS_HEADER, *TRAVELLING.values())
+
+
 class Disposition(Enum):
     """The decisions of Celery about the message of a run."""
 
@@ -158,8 +162,7 @@ class Run:
         self.disposition: Disposition | None = None
         self.outcome = "revoked"  # the outcome when it is acknowledged without a run: revoked, or expired
         self.failure: Failure | None = None
-        kept = (HELD_HEADER, HOLD_HEADER, KEYS_HEADER, *TRAVELLING.values())
-        options = {name: headers[name] for name in kept if name in headers}
+        options = {name: headers[name] for name in _KEPT if name in headers}
         self.continuation = Continuation(ticket, self.key, self.attempt - 1, options)
         self.worker_lost = False
         self.in_hand = False

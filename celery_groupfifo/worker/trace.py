@@ -29,6 +29,7 @@ from celery_groupfifo.printing import escaping, printable
 from celery_groupfifo.sending.batch import BatchCall, Followers, ending, executing, forget_outcomes
 from celery_groupfifo.sending.context import Continuation, continuing
 from celery_groupfifo.worker.max_hold import limited
+from celery_groupfifo.worker.quiet import quiet_end
 
 logger = escaping(get_logger(__name__))
 
@@ -144,13 +145,22 @@ def _run_batch(target: Target, name: str, task_id: str, *args: Any) -> Batched:
     else:
         outcomes = [*batch.outcomes, *[NO_OUTCOME] * (len(calls) - len(batch.outcomes))]
     key, fence = carried[2], carried[1]
-    found = []
+    found: list[Any] = []
+    quiet = quiet_end(name, target)
     for each, call, outcome in zip(others, calls, outcomes, strict=True):
-        ticket = Ticket.parse(each.header)
-        assert ticket is not None, "the worker has read it"
-        run = Continuation(ticket.begun(fence), key, each.retries, each.options)
-        found.append(None if outcome is NO_OUTCOME else _end_call(target, call, run, outcome))
+        run = partial(_continuation, each, key, fence)
+        short = None if outcome is NO_OUTCOME else quiet(call, outcome, run)
+        if short is None and outcome is not NO_OUTCOME:
+            short = _end_call(target, call, run(), outcome)
+        found.append(short)
     return Batched(own, found)
+
+
+def _continuation(each: Any, key: str, fence: int) -> Continuation:
+    """Return that of one call of a batch."""
+    ticket = Ticket.parse(each.header)
+    assert ticket is not None, "the worker has read it"
+    return Continuation(ticket.begun(fence), key, each.retries, each.options)
 
 
 def _end_call(target: Target, call: tuple[Any, ...], run: Continuation, outcome: Any) -> Any:
@@ -279,5 +289,5 @@ def _guarded(call: Target) -> Target:
         guard.check("The result is refused.")
         return result
 
-    guarded.groupfifo = True  # type: ignore[attr-defined]
+    guarded.groupfifo, guarded.guards = True, call  # type: ignore[attr-defined]
     return guarded

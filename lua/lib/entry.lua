@@ -1,9 +1,9 @@
 -- Entries, and what becomes of those that can't be read.
 --@include keys clock group write record letters
 
--- Returns the entry; nothing when there is none, and its text when it can't be read.
-local function read_entry(id)
-  local text = redis.call('HGET', K.entries, id)
+-- Returns the entry; nothing when there is none, and its text when it can't be read. read: the text, if it is read.
+local function read_entry(id, read)
+  local text = read or redis.call('HGET', K.entries, id)
   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then

@@ -5,10 +5,14 @@ local FRONT = '^"lang": "%l+", "task": "([^"\\]+)", "id": "' -- of Celery's head
 -- Returns whether an entry may be executed with a run: it is of its task and its queue, waits for no ETA in its place,
 -- and runs beside no others.
 local function fits(group, g, r, entry, task)
-  local limits = limits_of(group, g, entry)
+  local together = 1
+  if entry.limits ~= '' or g.flags ~= '-' then
+    local limits = limits_of(group, g, entry)
+    together = limits.together or 1
+  end
   local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
   local name
-  if entry.queue == r.queue and (limits.together or 1) == 1 and due <= now_ms() then
+  if entry.queue == r.queue and together == 1 and due <= now_ms() then
     name = string.match(entry.text, FRONT, entry.at + entry.cut) -- exact: the headers begin with it
     if not name then
       local ok, text = pcall(cjson.decode, compose('-', entry, '0', '0'))

@@ -21,7 +21,7 @@
 --           replacement, see park.lua
 --   stop    reason not to release it: p (its group is paused), b (it has failed, and blocks its group), l (its group's
 --           rate is used up until it is due), f (it follows a run, see lib/follow.lua), s (its task waits for its other
---           places), t (others of its tenant come first), else -
+--           places), t (others of its tenant come first), h (another one has failed, and blocks its group), else -
 --   lost    number of workers that were lost with it
 --   since   time when it came into this state (ms)
 --   owner   the worker that runs it, else -

@@ -1,5 +1,5 @@
 -- The common parts of operators' scripts.
---@include keys clock write flag entry
+--@include keys entry
 local KEPT = 1000 -- actions that are remembered
 
 -- Note an action in the step that does it, so that the audit is complete also when the caller is gone.
@@ -24,17 +24,4 @@ end
 local function text_in_line(us, id)
   local entry, corrupt = read_entry(id)
   return entry and entry.us == us and entry.text or corrupt
-end
-
--- Halt a group with an entry that has failed for good: the entry stays the head, and an operator decides on it. lasts:
--- ms until the group goes on without it; 0: it does not.
-local function block(group, g, r, flag, lasts)
-  r.state, r.owner, r.call, r.stop, r.since = 'h', '-', '-', 'b', K.ms_text
-  if lasts > 0 then
-    r.due = digits(now_ms() + lasts)
-    redis.call('ZADD', K.due, K.REST + r.due, 'b ' .. group .. ' ' .. r.id)
-  end
-  set_flag(group, g, 'b', stamped(flag))
-  write_group(group, g)
-  redis.call('HINCRBY', K.stats, 'tasks_blocked', 1)
 end

@@ -1,5 +1,5 @@
 -- Lets a new entry have the place of a parked one.
---@include keys window
+--@include keys window by_time
 
 -- Give the place of a parked entry, or the time of its ETA, or its window, to another name. Returns whether it has one:
 -- a part of the line that is cut off has none.
@@ -14,16 +14,11 @@ local function rename_place(line, group, g, us, old, new)
       redis.call('HSET', K.begins, 'o ' .. new, order .. ' ' .. window)
     end
   else
-    local first, last = 0, redis.call('LLEN', line)
-    while first < last do -- nearly every line is in the order of parking, see place.lua
-      local middle = math.floor((first + last) / 2)
-      if string.sub(redis.call('LINDEX', line, middle), 1, 16) < us then
-        first = middle + 1
-      else
-        last = middle
-      end
-    end
-    at = redis.call('LINDEX', line, first) == item and first or redis.call('LPOS', line, item)
+    local so_far = ''
+    repeat
+      at, so_far = place_by_time(line, tonumber(us), item, so_far)
+    until so_far == ''
+    at = at or redis.call('LPOS', line, item)
     if at then
       redis.call('LSET', line, at, us .. ' ' .. new)
     end

@@ -21,7 +21,11 @@ local function resume(lists, group, g, r, out, again)
     mark_redelivered(r.id)
   end
   local stopped = r.stop == 'p' or r.stop == 'b'
-  if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+  local waits = r.due ~= '-' and tonumber(r.due) > now_ms()
+  if not stopped and not waits and has_flag(g, 'b') then -- another one of its group has failed
+    r.stop, r.due, stopped = 'h', '-', true
+  end
+  if stopped or waits then
     r.state, r.owner, r.call, r.since = 'h', '-', '-', K.ms_text
     write_group(group, g)
     if not stopped then

@@ -1,5 +1,5 @@
 -- Takes out entries.
---@include keys write record flag entry identity window stand_in leave freed
+--@include keys write record flag entry identity window stand_in leave freed halt
 
 -- Take out an entry that does not run; through a stand-in, its task. The caller removes the place in line, and writes
 -- the group. Returns the text of the task's entry, or '' when it is gone already; whether it had failed and blocked its
@@ -37,13 +37,7 @@ local function withdraw(id, group, g)
     remove_record(at, name)
   end
   if failed then
-    local blocks = false
-    for _, other in ipairs(at) do -- others of the group may have failed beside it
-      blocks = blocks or other.stop == 'b'
-    end
-    if not blocks then
-      clear_flag(of, at, 'b')
-    end
+    end_block(of, at, name)
   elseif not left then
     redis.call('HINCRBY', K.stats, 'tasks_revoked', 1)
   end

@@ -1,7 +1,7 @@
 -- The usual park: at once, to a group that is under way, by a call without options. It makes no function and no table,
 -- which is a third of a script's time. Any other park, a repeated one too, finds everything as it was.
 if not ARGV[7] then
-  local keep = 600000 -- see lib/number.lua
+  local keep = '600000' -- see lib/number.lua; Redis would print a number, for 2,000 instructions
   local entries, line, producer, id, number = KEYS[1], KEYS[10], KEYS[11], ARGV[3], ARGV[6]
   local state = redis.call('HGET', KEYS[2], ARGV[4])
   if state and string.find(state, '^[^din\n]+\n') then -- see is_busy

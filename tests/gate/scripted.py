@@ -54,6 +54,10 @@ def _stamp(world: World) -> Call:
     return lambda: world.gate.store.run("stamp", keys, more, [seen, "2 1 1 0.2.0", 0, ""])
 
 
+def _home(world: World) -> Call:
+    return lambda: world.gate.store.run("home", world.keys, [], ["- - - - g"])
+
+
 def _observe_send(world: World) -> Call:
     return lambda: _observations(world).draw(quote("A"), "a")
 
@@ -523,6 +527,7 @@ CASES = [
     Case("advance", _advance_sorted, "sorted"),
     Case("heads", _heads),
     Case("stamp", _stamp),
+    Case("home", _home),
     Case("rerelease", _rerelease),
     Case("rerelease", _elsewhere, "to publish"),
     Case("revoke", _revoke),

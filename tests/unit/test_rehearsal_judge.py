@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from rehearsal.judge import JOINED_WITHIN, Judge
-from rehearsal.lines import Limits
+from rehearsal.lines import Limits, Tenant
 
 TTL, ONE = 10_000, Limits()
 
@@ -60,6 +60,41 @@ def test_what_is_right_is_no_breach(scene: Scene) -> None:
     scene.judge.unfinished()
     assert scene.rules() == [] and not scene.judge.alive
     assert scene.judge.counts["refused"] == 1
+
+
+def _both(scene: Scene) -> None:
+    """Tasks of g, of h, and one of both."""
+    for id, group, others in (("a", "g", ()), ("b", "h", ()), ("both", "g", ("h",))):
+        scene.tick()
+        scene.judge.accepted(id, group, ONE, others=others)
+
+
+def test_a_task_with_several_keys_takes_its_turn_in_each_group(scene: Scene) -> None:
+    _both(scene)
+    scene.end("a", scene.start("a"))
+    scene.judge.started("b", "h", 9, "w1", True)
+    scene.judge.ended("b", "h", 9, True)
+    scene.end("both", scene.start("both", fence=10))
+    scene.judge.unfinished()
+    assert scene.rules() == [] and not scene.judge.alive
+
+
+def test_before_the_other_group_has_come_to_it_it_may_not_start(scene: Scene) -> None:
+    _both(scene)
+    scene.end("a", scene.start("a"))
+    scene.start("both")
+    assert [(breach.rule, breach.group) for breach in scene.judge.breaches] == [("order", "h")]
+
+
+def test_a_tenant_has_no_more_first_tickets_in_the_queue_than_its_weight(scene: Scene) -> None:
+    scene.park("a", "b", "c")
+    for task in scene.judge.alive.values():
+        task.tenant = Tenant("t", 1)
+    scene.judge.copied("b")
+    scene.judge.queued({"a", "b", "gone"})
+    assert scene.rules() == [] and scene.judge.counts["full turns"] == 1
+    scene.judge.queued({"a", "b", "c"})
+    assert scene.rules() == ["turns"]
 
 
 def test_a_lost_workers_task_starts_again_when_its_lease_is_over(scene: Scene) -> None:

@@ -71,6 +71,11 @@ def test_settings_of_a_namespaced_configuration_are_read() -> None:
         ("max_lost", 0, "a whole number from 1 on"),
         ("dead_letters_max", 0, "= 0 does not work: set it to a whole number from 1 on, or None for no limit."),
         ("dead_letters_max", 1.5, "= 1.5 does not work: set it to a whole number from 1 on, or None for no limit."),
+        (
+            "dead_letters_for",
+            1e10,
+            "= 10000000000.0 does not work: set it to a number from 1 to 3,000,000,000, or None",
+        ),
         ("dead_letters_for", "30d", "= '30d' does not work: set it to a number from 1 on, or None for no limit."),
     ],
 )
@@ -117,7 +122,10 @@ def test_all_settings_are_offered() -> None:
         ("group_on_retry", "relaese"),
         ("group_on_failure", "halt"),
         *(("group_concurrency", wrong) for wrong in (0, -1, "2", 1.5, True)),
-        *(("group_break_after", wrong) for wrong in ("5", 5, "5/60", "0/60s", "5/0s", "5/60s/0s", "5/60s/10", "x/60s")),
+        *(
+            ("group_break_after", wrong)
+            for wrong in ("5", 5, "5/60", "0/60s", "5/0s", "5/60s/0s", "5/60s/10", "x/60s", "5/60s/833334h")
+        ),
         ("group_max_hold", -1),
         ("group_max_hold", "1h"),
         ("group_block_for", 0),

@@ -428,6 +428,9 @@
         warn(said.unconsumed_queues, said.workers);
     }
 
+    // Of a group in the list: a batch has a hundred runs. The group's page has them all.
+    var RUNS_SHOWN = 3;
+
     var COLUMNS = [
         {title: '', sort: 'key', orderable: false, cell: function (row) {
             return '<input class="form-check-input" type="checkbox" data-choose="' + attr(row.key) +
@@ -437,9 +440,10 @@
         {title: 'State', sort: 'state', cell: function (row) { return badge(row.state); }},
         {title: 'Depth', sort: 'depth', class: 'text-center', cell: function (row) { return row.depth.toLocaleString(); }},
         {title: 'Running', sort: 'worker', cell: function (row) {
-            return row.running.map(function (run) {
+            var others = row.running.length - RUNS_SHOWN, runs = row.running.slice(0, RUNS_SHOWN).map(function (run) {
                 return (run.task ? esc(run.task) + ' ' : '') + linkedTask(run, 8) + ' on ' + workerLink(run.worker);
-            }).join('<br>') || MISSING;
+            });
+            return runs.concat(others > 0 ? ['and ' + others.toLocaleString() + ' more'] : []).join('<br>') || MISSING;
         }},
         {title: 'Oldest', sort: 'age', class: 'text-nowrap', cell: function (row) { return esc(span(row.oldest_age)); }},
         {title: 'Succeeded', sort: 'succeeded', class: 'text-center', cell: function (row) {

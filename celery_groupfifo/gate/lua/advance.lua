@@ -59,9 +59,9 @@ end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
--- Returns the entry; nothing when there is none, and its text when it can't be read.
-local function read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
+-- Returns the entry; nothing when there is none, and its text when it can't be read. read: the text, if it is read.
+local function read_entry(id, read)
+  local text = read or redis_call('HGET', K_entries, id)
   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
@@ -379,6 +379,14 @@ local function waiting_before(group, said, most)
   return found
 end
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+-- Returns whether an entry of a group has failed, and blocks it.
+local function is_blocked(g)
+  local found = false
+  for _, r in ipairs(g) do
+    found = found or r.stop == 'b'
+  end
+  return found
+end
 local MOST = 20 -- members that one call looks at
 local AT_ONCE = 20 -- tickets that one call looks at
 
@@ -828,183 +836,262 @@ while done < many and steps > 0 and bytes < BYTES do
     local entry, corrupt
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
-      local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_52
-      do -- withdraw(id, group, g)
-        local of, name, at, left = group, id, g, false
-        if has_flag(g, 'k') then
-          local is_left_behind_41
-          do -- is_left_behind(id)
-            local stands_for_24, stands_for_25
+      do -- lapse(group, g, id)
+        local said_of_block_54
+        do -- said_of_block(group, id)
+          local mine, lines = '', {}
+          for line in string.gmatch(redis_call('HGET', K_flags, 'b ' .. group) or '', '[^\n]+') do
+            mine = string.find(line, '{"entry": "' .. id .. '", ', 1, true) == 1 and line or mine
+            lines[#lines + 1] = line
+          end
+          said_of_block_54 = mine
+        end
+        local said = said_of_block_54
+        local why = string.match(said, '"why": ("{.-}")')
+        local withdraw_55
+        do -- withdraw(id, group, g)
+          local of, name, at, left = group, id, g, false
+          if has_flag(g, 'k') then
+            local is_left_behind_41
+            do -- is_left_behind(id)
+              local stands_for_24, stands_for_25
+              do -- stands_for(id)
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_24, stands_for_25 = of, name
+              end
+              local _, name = stands_for_24, stands_for_25
+              local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+              is_left_behind_41 = name and not said or said == '!'
+            end
+            left = is_left_behind_41
+            local stands_for_26, stands_for_27
             do -- stands_for(id)
               local of, name
               if string.find(id, ';k', 1, true) then
                 of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
               end
-              stands_for_24, stands_for_25 = of, name
+              stands_for_26, stands_for_27 = of, name
             end
-            local _, name = stands_for_24, stands_for_25
-            local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_41 = name and not said or said == '!'
-          end
-          left = is_left_behind_41
-          local stands_for_26, stands_for_27
-          do -- stands_for(id)
-            local of, name
-            if string.find(id, ';k', 1, true) then
-              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
-            end
-            stands_for_26, stands_for_27 = of, name
-          end
-          local its, known = stands_for_26, stands_for_27
-          if known and not left then
-            of, name, at = its, known, open_group(its)
-          end
-        end
-        local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
-        local failed = r and r.stop == 'b'
-        if r and has_flag(at, 'f') then
-          do -- leave_turn(of, r)
-            local group = of
-            local text = redis_call('HGET', K_entries, r.id)
-            local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
-            if fair then
-              local of = r.queue .. ' ' .. fair
-              local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-              redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-              freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+            local its, known = stands_for_26, stands_for_27
+            if known and not left then
+              of, name, at = its, known, open_group(its)
             end
           end
-          do -- look_now()
-            if freed then
-              redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
-            end
-          end
-        end
-        local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
-        if left then
-          text = nil
-          do -- remove_left(id)
-            local known = redis_call('HDEL', K_entries, id)
-            if string.find(id, ';k', 1, true) then
-              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
-            else
-              redis_call('HINCRBY', K_stats, 'tasks_removed', known)
-              redis_call('HDEL', K_begins, 'k ' .. id)
-            end
-          end
-        elseif not stays and redis_call('HDEL', K_entries, name) == 1 then
-          redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
-        end
-        do -- free_identity(name, of, at, failed)
-          local id, group, g, ran = name, of, at, failed
-          local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
-          local after, identity = string.match(said or '', '^(%d+) (.*)$')
-          if identity then
-            local field = 'i ' .. group .. ' ' .. identity
-            local others_of_38
-            do -- others_of(field, id)
-              local others = ''
-              local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
-              for name in string.gmatch(names or '', '%S+') do
-                others = others .. (name == id and '' or ' ' .. name)
+          local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
+          local failed = r and r.stop == 'b'
+          if r and has_flag(at, 'f') then
+            do -- leave_turn(of, r)
+              local group = of
+              local text = redis_call('HGET', K_entries, r.id)
+              local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+              if fair then
+                local of = r.queue .. ' ' .. fair
+                local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
               end
-              others_of_38 = others
             end
-            local others = others_of_38
-            redis_call('HDEL', K_identities, 'n ' .. id)
-            if others ~= '' then
-              redis_call('HSET', K_identities, field, '-' .. others)
-            elseif ran and after ~= '0' then
-              local till = digits(now_ms() + after)
-              redis_call('HSET', K_identities, field, till .. ' ' .. id)
-              redis_call('ZADD', K_due, K_REST + till, field)
-            else
-              redis_call('HDEL', K_identities, field)
-            end
-          end
-        end
-        if redis_call('ZREM', K_due, 'e ' .. of .. ' ' .. name) == 1 then
-          do -- leave_window(of, at, name)
-            local group, g, id = of, at, name
-            local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
-            local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
-            if order then
-              redis_call('HDEL', K_begins, 'o ' .. id)
-              redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
-            end
-          end
-          do -- add_to(at, 'aside', -1)
-            local g, what, number = at, 'aside', -1
-            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-          end
-        end
-        if r then
-          redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. name, 'r ' .. of .. ' ' .. name, 'b ' .. of .. ' ' .. name)
-          redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
-          do -- remove_record(at, name)
-            local g, id = at, name
-            for at = #g, 1, -1 do
-              if g[at].id == id then
-                table.remove(g, at)
+            do -- look_now()
+              if freed then
+                redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
               end
             end
           end
-        end
-        if failed then
-          local blocks = false
-          for _, other in ipairs(at) do -- others of the group may have failed beside it
-            blocks = blocks or other.stop == 'b'
-          end
-          if not blocks then
-            do -- clear_flag(of, at, 'b')
-              local group, g, letter = of, at, 'b'
-              redis_call('HDEL', K_flags, letter .. ' ' .. group)
-              do -- drop_mark(g, letter)
-                g.flags = string.gsub(g.flags, letter, '', 1)
-                g.flags = g.flags == '' and '-' or g.flags
-              end
-            end
-          end
-        elseif not left then
-          redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
-        end
-        if has_flag(g, 'k') then
-          do -- leave_places(name, id)
-            local by, ran = id, nil
-            local number = 0
-            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
-              number = number + 1
-              local id = name .. ';k' .. number
-              local g = open_group(of)
-              local r = record_of(g, id)
-              if r or id == by or not has_flag(g, 'c') then
-                local known = redis_call('HDEL', K_entries, id)
+          local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
+          if left then
+            text = nil
+            do -- remove_left(id)
+              local known = redis_call('HDEL', K_entries, id)
+              if string.find(id, ';k', 1, true) then
                 redis_call('HINCRBY', K_stats, 'stand_ins', -known)
-                do -- add_to(g, 'empty', not r and id ~= by and known or 0)
-                  local what, number = 'empty', not r and id ~= by and known or 0
-                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              else
+                redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                redis_call('HDEL', K_begins, 'k ' .. id)
+              end
+            end
+          elseif not stays and redis_call('HDEL', K_entries, name) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+          do -- free_identity(name, of, at, failed)
+            local id, group, g, ran = name, of, at, failed
+            local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+            local after, identity = string.match(said or '', '^(%d+) (.*)$')
+            if identity then
+              local field = 'i ' .. group .. ' ' .. identity
+              local others_of_38
+              do -- others_of(field, id)
+                local others = ''
+                local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+                for name in string.gmatch(names or '', '%S+') do
+                  others = others .. (name == id and '' or ' ' .. name)
+                end
+                others_of_38 = others
+              end
+              local others = others_of_38
+              redis_call('HDEL', K_identities, 'n ' .. id)
+              if others ~= '' then
+                redis_call('HSET', K_identities, field, '-' .. others)
+              elseif ran and after ~= '0' then
+                local till = digits(now_ms() + after)
+                redis_call('HSET', K_identities, field, till .. ' ' .. id)
+                redis_call('ZADD', K_due, K_REST + till, field)
+              else
+                redis_call('HDEL', K_identities, field)
+              end
+            end
+          end
+          if redis_call('ZREM', K_due, 'e ' .. of .. ' ' .. name) == 1 then
+            do -- leave_window(of, at, name)
+              local group, g, id = of, at, name
+              local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
+              local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
+              if order then
+                redis_call('HDEL', K_begins, 'o ' .. id)
+                redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
+              end
+            end
+            do -- add_to(at, 'aside', -1)
+              local g, what, number = at, 'aside', -1
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+          end
+          if r then
+            redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. name, 'r ' .. of .. ' ' .. name, 'b ' .. of .. ' ' .. name)
+            redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
+            do -- remove_record(at, name)
+              local g, id = at, name
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
                 end
               end
-              if r and r.stop == 'l' then
-                redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
-              end
-              if ran then
-                do -- drop_mark(g, 'o')
-                  local letter = 'o'
-                  g.flags = string.gsub(g.flags, letter, '', 1)
-                  g.flags = g.flags == '' and '-' or g.flags
+            end
+          end
+          if failed then
+            do -- end_block(of, at, name)
+              local group, g, id = of, at, name
+              if is_blocked(g) then
+                local said_of_block_52, said_of_block_53
+                do -- said_of_block(group, id)
+                  local mine, lines = '', {}
+                  for line in string.gmatch(redis_call('HGET', K_flags, 'b ' .. group) or '', '[^\n]+') do
+                    mine = string.find(line, '{"entry": "' .. id .. '", ', 1, true) == 1 and line or mine
+                    lines[#lines + 1] = line
+                  end
+                  said_of_block_52, said_of_block_53 = mine, lines
                 end
-              end
-              do -- remove_record(g, id)
-                for at = #g, 1, -1 do
-                  if g[at].id == id then
-                    table.remove(g, at)
+                local mine, lines = said_of_block_52, said_of_block_53
+                local rest = {}
+                for _, line in ipairs(lines) do
+                  rest[#rest + 1] = line ~= mine and line or nil
+                end
+                redis_call('HSET', K_flags, 'b ' .. group, table.concat(rest, '\n'))
+              else
+                do -- clear_flag(group, g, 'b')
+                  local letter = 'b'
+                  redis_call('HDEL', K_flags, letter .. ' ' .. group)
+                  do -- drop_mark(g, letter)
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
+                  end
+                end
+                for _, r in ipairs(g) do
+                  if r.stop == 'h' then
+                    do -- look_soon(K_HOLDS, 'h ' .. group .. ' ' .. r.id)
+                      local score, member = K_HOLDS, 'h ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_due, score + now_ms(), member)
+                      soon = true
+                    end
                   end
                 end
               end
-              do -- write_group(of, g)
-                local group, other, other_g = of, nil, nil
+            end
+          elseif not left then
+            redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
+          end
+          if has_flag(g, 'k') then
+            do -- leave_places(name, id)
+              local by, ran = id, nil
+              local number = 0
+              for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                number = number + 1
+                local id = name .. ';k' .. number
+                local g = open_group(of)
+                local r = record_of(g, id)
+                if r or id == by or not has_flag(g, 'c') then
+                  local known = redis_call('HDEL', K_entries, id)
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                  do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                    local what, number = 'empty', not r and id ~= by and known or 0
+                    g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                if r and r.stop == 'l' then
+                  redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. id)
+                end
+                if ran then
+                  do -- drop_mark(g, 'o')
+                    local letter = 'o'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
+                  end
+                end
+                do -- remove_record(g, id)
+                  for at = #g, 1, -1 do
+                    if g[at].id == id then
+                      table.remove(g, at)
+                    end
+                  end
+                end
+                do -- write_group(of, g)
+                  local group, other, other_g = of, nil, nil
+                  local state_text_4
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local text = state_text_4
+                  if other then
+                    local state_text_5
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_5 = text
+                    end
+                    local other_text = state_text_5
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                do -- look_soon(K_REST, 'a ' .. of)
+                  local score, member = K_REST, 'a ' .. of
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
+              end
+              redis_call('HDEL', K_begins, 'k ' .. name)
+            end
+            if name ~= id then
+              do -- add_to(at, 'empty', not r and not stays and 1 or 0)
+                local g, what, number = at, 'empty', not r and not stays and 1 or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+              do -- write_group(of, at)
+                local group, g, other, other_g = of, at, nil, nil
                 local state_text_4
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1040,135 +1127,92 @@ while done < many and steps > 0 and bytes < BYTES do
                 soon = true
               end
             end
-            redis_call('HDEL', K_begins, 'k ' .. name)
-          end
-          if name ~= id then
-            do -- add_to(at, 'empty', not r and not stays and 1 or 0)
-              local g, what, number = at, 'empty', not r and not stays and 1 or 0
-              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-            end
-            do -- write_group(of, at)
-              local group, g, other, other_g = of, at, nil, nil
-              local state_text_4
-              do -- state_text(g)
-                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                for at = 1, #g do
-                  local r = g[at]
-                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                end
-                state_text_4 = text
-              end
-              local text = state_text_4
-              if other then
-                local state_text_5
-                do -- state_text(other_g)
-                  local g = other_g
-                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                  for at = 1, #g do
-                    local r = g[at]
-                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                  end
-                  state_text_5 = text
-                end
-                local other_text = state_text_5
-                redis_call('HSET', K_groups, group, text, other, other_text)
-              else
-                redis_call('HSET', K_groups, group, text)
-              end
-            end
-            do -- look_soon(K_REST, 'a ' .. of)
-              local score, member = K_REST, 'a ' .. of
-              redis_call('ZADD', K_due, score + now_ms(), member)
-              soon = true
+            if stays then
+              redis_call('HSET', K_begins, 'k ' .. name, '!')
             end
           end
-          if stays then
-            redis_call('HSET', K_begins, 'k ' .. name, '!')
-          end
+          withdraw_55 = text or ''
         end
-        withdraw_52 = text or ''
-      end
-      local text = withdraw_52
-      if why then
-        do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
-          local why = cjson.decode('[' .. why .. ']')[1]
-          do -- write_letter(id, group, why, text or '')
-            local name, text = id, text or ''
-            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-            if #text > FRONT then
-              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+        local text = withdraw_55
+        if why then
+          do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
+            local why = cjson.decode('[' .. why .. ']')[1]
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
             end
-            do -- append('n ', '', number)
-              local kind, of = 'n ', ''
-              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-              do -- link(kind, of, newest, number)
-                local older, newer = newest, number
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              do -- link(kind, of, number, '0')
-                local older, newer = number, '0'
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
             end
-            do -- append('g ', ' ' .. group, number)
-              local kind, of = 'g ', ' ' .. group
-              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-              do -- link(kind, of, newest, number)
-                local older, newer = newest, number
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              do -- link(kind, of, number, '0')
-                local older, newer = number, '0'
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-            end
-            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-          end
-          if redis_call('HDEL', K_entries, id) == 1 then
-            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
           end
         end
       end
@@ -1205,7 +1249,11 @@ while done < many and steps > 0 and bytes < BYTES do
                 end
               end
               local stopped = r.stop == 'p' or r.stop == 'b'
-              if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+              local waits = r.due ~= '-' and tonumber(r.due) > now_ms()
+              if not stopped and not waits and has_flag(g, 'b') then -- another one of its group has failed
+                r.stop, r.due, stopped = 'h', '-', true
+              end
+              if stopped or waits then
                 r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
                 do -- write_group(group, g)
                   local other, other_g = nil, nil

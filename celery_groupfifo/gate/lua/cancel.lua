@@ -92,7 +92,8 @@ local function open_group(group)
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
         local read_entry_11, read_entry_12
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -315,6 +316,14 @@ local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+-- Returns whether an entry of a group has failed, and blocks it.
+local function is_blocked(g)
+  local found = false
+  for _, r in ipairs(g) do
+    found = found or r.stop == 'b'
+  end
+  return found
+end
 local later = { entries = {}, parts = {}, ends = {}, states = {}, due = {}, undue = {}, tickets = {} }
 local function each_later(command, key, list)
   if #list > 0 then
@@ -339,7 +348,7 @@ for at = 4, #ARGV, 4 do
   local group, fence, seen, told = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
   local part, line = KEYS[10 + (at - 4) / 2], KEYS[11 + (at - 4) / 2]
   local g, member = open_group(group), 'd ' .. group .. ' ' .. fence
-  local cancel_plainly_50
+  local cancel_plainly_52
   do -- cancel_plainly(line, part, group, g, member, seen, told)
     local places, done = {}, false
     if g.flags == 'c' and not g[2] and (not g[1] or g[1].state == 'r') then
@@ -382,14 +391,14 @@ for at = 4, #ARGV, 4 do
         table.insert(later.ends, group)
       end
     end
-    cancel_plainly_50 = done
+    cancel_plainly_52 = done
   end
-  local done = cancel_plainly_50
+  local done = cancel_plainly_52
   if not done then
     local items = redis_call('LRANGE', part, 0, seen - 1)
     local last, gone = #items, {}
     if string.find(g.flags, '[ikv]') or table.concat(items, '\n') ~= told then
-      local told_of_part_48, told_of_part_49
+      local told_of_part_50, told_of_part_51
       do -- told_of_part(items, told)
         local known, gone, last = {}, {}, 0
         for item in string.gmatch(told, '[^\n]+') do
@@ -397,12 +406,13 @@ for at = 4, #ARGV, 4 do
         end
         for i = 1, #items do
           local us, id = string.match(items[i], '^(%d+) (.*)$')
-          local text_in_line_47
+          local text_in_line_49
           do -- text_in_line(us, id or '')
             local us, id = us, id or ''
             local read_entry_17, read_entry_18
             do -- read_entry(id)
-              local text = redis_call('HGET', K_entries, id)
+              local read = nil
+              local text = read or redis_call('HGET', K_entries, id)
               local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
               local entry, corrupt
               if group then
@@ -416,19 +426,26 @@ for at = 4, #ARGV, 4 do
               read_entry_17, read_entry_18 = entry, corrupt
             end
             local entry, corrupt = read_entry_17, read_entry_18
-            text_in_line_47 = entry and entry.us == us and entry.text or corrupt
+            text_in_line_49 = entry and entry.us == us and entry.text or corrupt
           end
-          local stands = text_in_line_47
+          local stands = text_in_line_49
           if stands and not known[items[i]] then
             break
           end
           gone[#gone + 1], last = stands and id or nil, i
         end
-        told_of_part_48, told_of_part_49 = last, gone
+        told_of_part_50, told_of_part_51 = last, gone
       end
-      last, gone = told_of_part_48, told_of_part_49
+      last, gone = told_of_part_50, told_of_part_51
+    else
+      for i = 1, #items do
+        gone[i] = string.sub(items[i], 18)
+      end
+    end
+    local count = #gone
+    if string.find(g.flags, '[ik]') then
       for i = 1, #gone do
-        local withdraw_46
+        local withdraw_48
         do -- withdraw(gone[i], group, g)
           local id = gone[i]
           local of, name, at, left = group, id, g, false
@@ -552,17 +569,41 @@ for at = 4, #ARGV, 4 do
             end
           end
           if failed then
-            local blocks = false
-            for _, other in ipairs(at) do -- others of the group may have failed beside it
-              blocks = blocks or other.stop == 'b'
-            end
-            if not blocks then
-              do -- clear_flag(of, at, 'b')
-                local group, g, letter = of, at, 'b'
-                redis_call('HDEL', K_flags, letter .. ' ' .. group)
-                do -- drop_mark(g, letter)
-                  g.flags = string.gsub(g.flags, letter, '', 1)
-                  g.flags = g.flags == '' and '-' or g.flags
+            do -- end_block(of, at, name)
+              local group, g, id = of, at, name
+              if is_blocked(g) then
+                local said_of_block_46, said_of_block_47
+                do -- said_of_block(group, id)
+                  local mine, lines = '', {}
+                  for line in string.gmatch(redis_call('HGET', K_flags, 'b ' .. group) or '', '[^\n]+') do
+                    mine = string.find(line, '{"entry": "' .. id .. '", ', 1, true) == 1 and line or mine
+                    lines[#lines + 1] = line
+                  end
+                  said_of_block_46, said_of_block_47 = mine, lines
+                end
+                local mine, lines = said_of_block_46, said_of_block_47
+                local rest = {}
+                for _, line in ipairs(lines) do
+                  rest[#rest + 1] = line ~= mine and line or nil
+                end
+                redis_call('HSET', K_flags, 'b ' .. group, table.concat(rest, '\n'))
+              else
+                do -- clear_flag(group, g, 'b')
+                  local letter = 'b'
+                  redis_call('HDEL', K_flags, letter .. ' ' .. group)
+                  do -- drop_mark(g, letter)
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
+                  end
+                end
+                for _, r in ipairs(g) do
+                  if r.stop == 'h' then
+                    do -- look_soon(K_HOLDS, 'h ' .. group .. ' ' .. r.id)
+                      local score, member = K_HOLDS, 'h ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_due, score + now_ms(), member)
+                      soon = true
+                    end
+                  end
                 end
               end
             end
@@ -688,24 +729,17 @@ for at = 4, #ARGV, 4 do
               redis_call('HSET', K_begins, 'k ' .. name, '!')
             end
           end
-          withdraw_46 = text or ''
+          withdraw_48 = text or ''
         end
-        local _ = withdraw_46
+        local _ = withdraw_48
       end
-      do -- add_to(g, 'aside', -#gone)
-        local what, number = 'aside', -#gone
-        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-      end
-    elseif #items > 0 then
-      for i = 1, #items do
-        gone[i] = string.sub(items[i], 18)
-      end
-      local count = redis_call('HDEL', K_entries, unpack(gone))
+    elseif #gone > 0 then
+      count = redis_call('HDEL', K_entries, unpack(gone))
       removed = removed + count
-      do -- add_to(g, 'aside', -count)
-        local what, number = 'aside', -count
-        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-      end
+    end
+    do -- add_to(g, 'aside', -count)
+      local what, number = 'aside', -count
+      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
     end
     redis_call('LTRIM', part, last, -1)
     if redis_call('EXISTS', part) == 1 then
@@ -773,8 +807,8 @@ for at = 4, #ARGV, 4 do
               while free and g[1] and not head do
                 local read_entry_13, read_entry_14
                 do -- read_entry(g[1].id)
-                  local id = g[1].id
-                  local text = redis_call('HGET', K_entries, id)
+                  local id, read = g[1].id, nil
+                  local text = read or redis_call('HGET', K_entries, id)
                   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
                   local entry, corrupt
                   if group then
@@ -818,7 +852,8 @@ for at = 4, #ARGV, 4 do
             local id = string.sub(item, 18)
             local read_entry_15, read_entry_16
             do -- read_entry(id)
-              local text = redis_call('HGET', K_entries, id)
+              local read = nil
+              local text = read or redis_call('HGET', K_entries, id)
               local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
               local entry, corrupt
               if group then

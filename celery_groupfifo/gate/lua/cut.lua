@@ -58,9 +58,9 @@ local function record_of(g, id)
   return found
 end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
--- Returns the entry; nothing when there is none, and its text when it can't be read.
-local function read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
+-- Returns the entry; nothing when there is none, and its text when it can't be read. read: the text, if it is read.
+local function read_entry(id, read)
+  local text = read or redis_call('HGET', K_entries, id)
   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
@@ -326,6 +326,14 @@ local function text_in_line(us, id)
 end
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local BELL = 5000 -- ms that a bell waits for a worker
+-- Returns whether an entry of a group has failed, and blocks it.
+local function is_blocked(g)
+  local found = false
+  for _, r in ipairs(g) do
+    found = found or r.stop == 'b'
+  end
+  return found
+end
 local later = { entries = {}, parts = {}, ends = {}, states = {}, due = {}, undue = {}, tickets = {} }
 local function each_later(command, key, list)
   if #list > 0 then
@@ -357,7 +365,7 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
   local member = 'd ' .. group .. ' ' .. fence
   local g, code, failed, items = open_group(group), 4, 0, nil
   if bound > 0 and names == '' then
-    local cut_plainly_51
+    local cut_plainly_53
     do -- cut_plainly(line, part, group, g, member, bound, limit, due_at)
       local r, places = g[1], nil
       local head = r and r.state == 'w' and read_entry(r.id)
@@ -408,9 +416,9 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
           end
         end
       end
-      cut_plainly_51 = places
+      cut_plainly_53 = places
     end
-    items = cut_plainly_51
+    items = cut_plainly_53
   end
   if items then
     code, cut, limit = 0, cut + #items, limit - #items - 1
@@ -465,7 +473,7 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
       moved, more = cut_line_46, cut_line_47
     end
     if bound > 0 and not more then -- the head comes last: otherwise the next entry would go out
-      local cut_heads_48, cut_heads_49
+      local cut_heads_50, cut_heads_51
       do -- cut_heads(part, group, g, bound)
         local heads, failed = 0, 0
         for at = #g, 1, -1 do
@@ -596,17 +604,41 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
                   end
                 end
                 if failed then
-                  local blocks = false
-                  for _, other in ipairs(at) do -- others of the group may have failed beside it
-                    blocks = blocks or other.stop == 'b'
-                  end
-                  if not blocks then
-                    do -- clear_flag(of, at, 'b')
-                      local group, g, letter = of, at, 'b'
-                      redis_call('HDEL', K_flags, letter .. ' ' .. group)
-                      do -- drop_mark(g, letter)
-                        g.flags = string.gsub(g.flags, letter, '', 1)
-                        g.flags = g.flags == '' and '-' or g.flags
+                  do -- end_block(of, at, name)
+                    local group, g, id = of, at, name
+                    if is_blocked(g) then
+                      local said_of_block_48, said_of_block_49
+                      do -- said_of_block(group, id)
+                        local mine, lines = '', {}
+                        for line in string.gmatch(redis_call('HGET', K_flags, 'b ' .. group) or '', '[^\n]+') do
+                          mine = string.find(line, '{"entry": "' .. id .. '", ', 1, true) == 1 and line or mine
+                          lines[#lines + 1] = line
+                        end
+                        said_of_block_48, said_of_block_49 = mine, lines
+                      end
+                      local mine, lines = said_of_block_48, said_of_block_49
+                      local rest = {}
+                      for _, line in ipairs(lines) do
+                        rest[#rest + 1] = line ~= mine and line or nil
+                      end
+                      redis_call('HSET', K_flags, 'b ' .. group, table.concat(rest, '\n'))
+                    else
+                      do -- clear_flag(group, g, 'b')
+                        local letter = 'b'
+                        redis_call('HDEL', K_flags, letter .. ' ' .. group)
+                        do -- drop_mark(g, letter)
+                          g.flags = string.gsub(g.flags, letter, '', 1)
+                          g.flags = g.flags == '' and '-' or g.flags
+                        end
+                      end
+                      for _, r in ipairs(g) do
+                        if r.stop == 'h' then
+                          do -- look_soon(K_HOLDS, 'h ' .. group .. ' ' .. r.id)
+                            local score, member = K_HOLDS, 'h ' .. group .. ' ' .. r.id
+                            redis_call('ZADD', K_due, score + now_ms(), member)
+                            soon = true
+                          end
+                        end
                       end
                     end
                   end
@@ -771,10 +803,10 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
             end
           end
         end
-        cut_heads_48, cut_heads_49 = heads, failed
+        cut_heads_50, cut_heads_51 = heads, failed
       end
-      local heads, gone = cut_heads_48, cut_heads_49
-      local cut_scheduled_50
+      local heads, gone = cut_heads_50, cut_heads_51
+      local cut_scheduled_52
       do -- cut_scheduled(part, group, g, names, bound)
         local due = 0
         for name in string.gmatch(names, '%S+') do
@@ -793,9 +825,9 @@ while 7 + 3 * done <= #ARGV and limit > 0 do
             due = due + 1
           end
         end
-        cut_scheduled_50 = due
+        cut_scheduled_52 = due
       end
-      local due = cut_scheduled_50
+      local due = cut_scheduled_52
       cut, failed = cut + heads + gone + due, gone
     end
     cut, limit = cut + moved, limit - (more and moved or 0)

@@ -59,9 +59,9 @@ end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
--- Returns the entry; nothing when there is none, and its text when it can't be read.
-local function read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
+-- Returns the entry; nothing when there is none, and its text when it can't be read. read: the text, if it is read.
+local function read_entry(id, read)
+  local text = read or redis_call('HGET', K_entries, id)
   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
@@ -75,6 +75,17 @@ local function read_entry(id)
   return entry, corrupt
 end
 local TAKEN = 8 -- names that the entries of one task may have, see keys.py
+local NEAR, LOOKS = 100, 2 -- places that are read at once; looks of one call
+local function time_of(item)
+  return tonumber(string.match(item or '', '^%d+') or 0)
+end
+local function index_of(items, item)
+  local found
+  for at = 1, #items do
+    found = items[at] == item and at or found
+  end
+  return found
+end
 -- Give the place of a parked entry, or the time of its ETA, or its window, to another name. Returns whether it has one:
 -- a part of the line that is cut off has none.
 local function rename_place(line, group, g, us, old, new)
@@ -99,16 +110,46 @@ local function rename_place(line, group, g, us, old, new)
       redis_call('HSET', K_begins, 'o ' .. new, order .. ' ' .. window)
     end
   else
-    local first, last = 0, redis_call('LLEN', line)
-    while first < last do -- nearly every line is in the order of parking, see place.lua
-      local middle = math.floor((first + last) / 2)
-      if string.sub(redis_call('LINDEX', line, middle), 1, 16) < us then
-        first = middle + 1
-      else
-        last = middle
+    local so_far = ''
+    repeat
+      local place_by_time_20, place_by_time_21
+      do -- place_by_time(line, tonumber(us), item, so_far)
+        local us = tonumber(us)
+        local first, last, low, high, look = string.match(so_far, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+        if first then
+          first, last, low, high = tonumber(first), tonumber(last), tonumber(low), tonumber(high)
+        else
+          first, last, look = 0, redis_call('LLEN', line), 0
+          low, high = time_of(redis_call('LINDEX', line, 0)), time_of(redis_call('LINDEX', line, -1))
+        end
+        local found
+        for turn = look + 1, look + LOOKS do
+          if found or first >= last then
+            break
+          end
+          look = turn
+          local part = turn % 3 == 0 and 0.5 or (us - low) / math.max(high - low, 1) -- times may be uneven
+          local from = math.max(math.min(math.floor(first + (last - first) * part) - NEAR / 2, last - NEAR), first)
+          local items = redis_call('LRANGE', line, from, math.min(from + NEAR, last) - 1)
+          local at, earliest, latest = index_of(items, item), time_of(items[1]), time_of(items[#items])
+          if at then
+            found = from + at - 1
+          elseif us < earliest then
+            last, high = from, earliest
+          elseif us > latest and #items > 0 then
+            first, low = from + #items, latest
+          else -- it is among those that were parked at this time, or nowhere
+            from, last = math.max(from - NEAR, 0), first
+            at = index_of(redis_call('LRANGE', line, from, from + 3 * NEAR - 1), item)
+            found = at and from + at - 1
+          end
+        end
+        local more = not found and first < last
+        place_by_time_20, place_by_time_21 = found, more and string.format('%d %d %.0f %.0f %d', first, last, low, high, look) or ''
       end
-    end
-    at = redis_call('LINDEX', line, first) == item and first or redis_call('LPOS', line, item)
+      at, so_far = place_by_time_20, place_by_time_21
+    until so_far == ''
+    at = at or redis_call('LPOS', line, item)
     if at then
       redis_call('LSET', line, at, us .. ' ' .. new)
     end

@@ -108,7 +108,8 @@ local function open_group(group)
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
         local read_entry_10, read_entry_11
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -340,8 +341,17 @@ local function named_lists(key, arg, count)
   end
   return lists
 end
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local REDELIVERED = '"redelivered": true, '
 local steps = 100 -- empty places that one call may walk over
+-- Returns whether an entry of a group has failed, and blocks it.
+local function is_blocked(g)
+  local found = false
+  for _, r in ipairs(g) do
+    found = found or r.stop == 'b'
+  end
+  return found
+end
 -- Close the JSON of a flag with the time.
 local function stamped(flag)
   return flag .. '"at_ms": ' .. K_ms_text .. '}'
@@ -354,20 +364,20 @@ local flag, lasts, most, window = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14
 local pause, named = tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local lists, out, g = named_lists(14, 18, named), {}, open_group(group)
-local running_51
+local running_53
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_51 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_53 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_51
+local r = running_53
 if not r then
-  local lane_words_47, lane_words_48, lane_words_49, lane_words_50
+  local lane_words_49, lane_words_50, lane_words_51, lane_words_52
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_47, lane_words_48, lane_words_49, lane_words_50 = call, group, id, due
+    lane_words_49, lane_words_50, lane_words_51, lane_words_52 = call, group, id, due
   end
-  local before, _, _, at = lane_words_47, lane_words_48, lane_words_49, lane_words_50
+  local before, _, _, at = lane_words_49, lane_words_50, lane_words_51, lane_words_52
   if before ~= call then
     return { 0, '', 0, -1 }
   end
@@ -377,8 +387,8 @@ if not r then
       do -- ask_again(lists, r, out)
         local read_entry_19
         do -- read_entry(r.id)
-          local id = r.id
-          local text = redis_call('HGET', K_entries, id)
+          local id, read = r.id, nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -393,15 +403,15 @@ if not r then
         end
         local entry = read_entry_19
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_46
+          local compose_48
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_46 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_48 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_46
+          local message = compose_48
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -484,7 +494,8 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         local id = r.id
         local read_entry_12
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -507,7 +518,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
       end
     end
     local stopped = r.stop == 'p' or r.stop == 'b'
-    if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+    local waits = r.due ~= '-' and tonumber(r.due) > now_ms()
+    if not stopped and not waits and has_flag(g, 'b') then -- another one of its group has failed
+      r.stop, r.due, stopped = 'h', '-', true
+    end
+    if stopped or waits then
       r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
       do -- write_group(group, g)
         local other, other_g = nil, nil
@@ -546,8 +561,8 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     else
       local read_entry_13, read_entry_14
       do -- read_entry(r.id)
-        local id = r.id
-        local text = redis_call('HGET', K_entries, id)
+        local id, read = r.id, nil
+        local text = read or redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then
@@ -563,7 +578,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
       local entry, corrupt = read_entry_13, read_entry_14
       local left = false
       if entry and has_flag(g, 'k') then
-        local is_left_behind_53
+        local is_left_behind_55
         do -- is_left_behind(r.id)
           local id = r.id
           local stands_for_37, stands_for_38
@@ -576,15 +591,15 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           end
           local _, name = stands_for_37, stands_for_38
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_53 = name and not said or said == '!'
+          is_left_behind_55 = name and not said or said == '!'
         end
-        left = is_left_behind_53
+        left = is_left_behind_55
       end
       if entry and not left then
         do -- release(lists, group, g, r, entry, out)
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_43
+            local hold_back_45
             do -- hold_back(group, g, r, entry)
               local limits_of_34
               do -- limits_of(group, g, entry)
@@ -672,7 +687,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               elseif has_flag(g, 'k') then
-                local await_places_40
+                local await_places_42
                 do -- await_places(r, entry)
                   local stands_for_35, stands_for_36
                   do -- stands_for(r.id)
@@ -710,15 +725,15 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   end
-                  await_places_40 = free_at
+                  await_places_42 = free_at
                 end
-                awaits = await_places_40
+                awaits = await_places_42
               end
-              hold_back_43 = free_at or awaits
+              hold_back_45 = free_at or awaits
             end
-            held = hold_back_43
+            held = hold_back_45
             if not held then
-              local take_turn_44
+              local take_turn_46
               do -- take_turn(group, g, r, entry)
                 local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                 local waits = false
@@ -762,9 +777,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     end
                   end
                 end
-                take_turn_44 = waits
+                take_turn_46 = waits
               end
-              held = take_turn_44
+              held = take_turn_46
             end
           end
           if held then
@@ -848,15 +863,15 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_45
+              local compose_47
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_45 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_47 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_45
+              local message = compose_47
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               if g.flags ~= '-' then
                 do -- count_turn(group, r, entry)
@@ -1087,7 +1102,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     end
   end
 else
-  local opens_60
+  local opens_62
   do -- opens(failures, g, most, window)
     local broken = most > 0 and has_flag(g, 'o')
     if most > 0 and not broken then
@@ -1108,17 +1123,17 @@ else
         redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
       end
     end
-    opens_60 = broken
+    opens_62 = broken
   end
-  local broken = opens_60
-  local fail_elsewhere_61
+  local broken = opens_62
+  local fail_elsewhere_63
   do -- fail_elsewhere(14 + named, 18 + named, policy, fence, most, window)
     local key, arg = 14 + named, 18 + named
     local broken = false
     for at = 1, tonumber(ARGV[arg] or 0) do
       local of, first = ARGV[arg + at], key + 3 * at - 3
       local other = open_group(of)
-      local opens_59
+      local opens_61
       do -- opens(KEYS[first + 2], other, most, window)
         local failures, g = KEYS[first + 2], other
         local broken = most > 0 and has_flag(g, 'o')
@@ -1140,9 +1155,9 @@ else
             redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
           end
         end
-        opens_59 = broken
+        opens_61 = broken
       end
-      local opened = opens_59
+      local opened = opens_61
       broken = broken or opened
       if policy == 'cancel_rest' then
         do -- cut_rest(of, other, KEYS[first], KEYS[first + 1], fence)
@@ -1195,9 +1210,9 @@ else
         end
       end
     end
-    fail_elsewhere_61 = broken
+    fail_elsewhere_63 = broken
   end
-  local elsewhere = fail_elsewhere_61
+  local elsewhere = fail_elsewhere_63
   broken = broken or elsewhere
   if policy == 'cancel_rest' then
     do -- cut_rest(group, g, line, cut_off, fence)
@@ -1221,17 +1236,102 @@ else
     code = 2
     do -- block(group, g, r, flag .. (broken and '"broken": true, ' or ''), broken and pause or lasts)
       local flag, lasts = flag .. (broken and '"broken": true, ' or ''), broken and pause or lasts
+      local before = is_blocked(g) and redis_call('HGET', K_flags, 'b ' .. group) .. '\n' or ''
       r.state, r.owner, r.call, r.stop, r.since = 'h', '-', '-', 'b', K_ms_text
       if lasts > 0 then
         r.due = digits(now_ms() + lasts)
         redis_call('ZADD', K_due, K_REST + r.due, 'b ' .. group .. ' ' .. r.id)
       end
-      do -- set_flag(group, g, 'b', stamped(flag))
-        local letter, said = 'b', stamped(flag)
+      do -- set_flag(group, g, 'b', before .. stamped('{"entry": "' .. r.id .. '", ' .. string.sub(flag, 2)))
+        local letter, said = 'b', before .. stamped('{"entry": "' .. r.id .. '", ' .. string.sub(flag, 2))
         local new = redis_call('HSET', K_flags, letter .. ' ' .. group, said) == 1 or not has_flag(g, letter)
         if not has_flag(g, letter) then
           do -- add_mark(g, letter)
             g.flags = (g.flags == '-' and '' or g.flags) .. letter
+          end
+        end
+      end
+      do -- halt_others(group, g)
+        for _, r in ipairs(g) do
+          if r.state == 'w' or r.stop == 't' or r.stop == 's' then
+            do -- call_in(group, g, r)
+              if has_flag(g, 'f') and (r.state == 'w' or r.stop == 't') then
+                do -- leave_turn(group, r)
+                  local text = redis_call('HGET', K_entries, r.id)
+                  local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+                  if fair then
+                    local of = r.queue .. ' ' .. fair
+                    local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+                    freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+                  end
+                end
+                do -- look_now()
+                  if freed then
+                    redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+                  end
+                end
+              end
+              if r.state == 'w' then
+                redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
+                redis_call('ZREM', K_due, 'r ' .. group .. ' ' .. r.id)
+                r.state, r.since = 'h', K_ms_text
+              end
+              if has_flag(g, 'k') then
+                do -- call_back(r.id)
+                  local id = r.id
+                  local stands_for_39, stands_for_40
+                  do -- stands_for(id)
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_39, stands_for_40 = of, name
+                  end
+                  local of, name = stands_for_39, stands_for_40
+                  local g = of and open_group(of)
+                  local r = g and record_of(g, name)
+                  if r and r.state == 'w' then
+                    redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
+                    redis_call('ZREM', K_due, 'r ' .. of .. ' ' .. name)
+                    r.state, r.stop, r.since = 'h', 's', K_ms_text
+                    do -- write_group(of, g)
+                      local group, other, other_g = of, nil, nil
+                      local state_text_4
+                      do -- state_text(g)
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_4 = text
+                      end
+                      local text = state_text_4
+                      if other then
+                        local state_text_5
+                        do -- state_text(other_g)
+                          local g = other_g
+                          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                          for at = 1, #g do
+                            local r = g[at]
+                            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                          end
+                          state_text_5 = text
+                        end
+                        local other_text = state_text_5
+                        redis_call('HSET', K_groups, group, text, other, other_text)
+                      else
+                        redis_call('HSET', K_groups, group, text)
+                      end
+                    end
+                  end
+                end
+              end
+              redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. r.id)
+            end
+            r.stop = 'h'
           end
         end
       end
@@ -1360,16 +1460,16 @@ else
         local after, identity = string.match(said or '', '^(%d+) (.*)$')
         if identity then
           local field = 'i ' .. group .. ' ' .. identity
-          local others_of_52
+          local others_of_54
           do -- others_of(field, id)
             local others = ''
             local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
             for name in string.gmatch(names or '', '%S+') do
               others = others .. (name == id and '' or ' ' .. name)
             end
-            others_of_52 = others
+            others_of_54 = others
           end
-          local others = others_of_52
+          local others = others_of_54
           redis_call('HDEL', K_identities, 'n ' .. id)
           if others ~= '' then
             redis_call('HSET', K_identities, field, '-' .. others)
@@ -1466,12 +1566,12 @@ else
     end
     do -- advance(lists, line, group, g, out)
       local group = group
-      local take_head_57, take_head_58
+      local take_head_59, take_head_60
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
         if g[1] then
-          local take_follower_55, take_follower_56
+          local take_follower_57, take_follower_58
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -1481,8 +1581,8 @@ else
             while free and g[1] and not head do
               local read_entry_15, read_entry_16
               do -- read_entry(g[1].id)
-                local id = g[1].id
-                local text = redis_call('HGET', K_entries, id)
+                local id, read = g[1].id, nil
+                local text = read or redis_call('HGET', K_entries, id)
                 local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
                 local entry, corrupt
                 if group then
@@ -1506,27 +1606,28 @@ else
                 table.remove(g, 1)
               end
             end
-            take_follower_55, take_follower_56 = head, entry
+            take_follower_57, take_follower_58 = head, entry
           end
-          head, entry = take_follower_55, take_follower_56
+          head, entry = take_follower_57, take_follower_58
         end
         local others = #g
-        local has_room_41
+        local has_room_43
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_41 = room
+          has_room_43 = room
         end
-        local is_free = has_room_41
+        local is_free = has_room_43
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
           local read_entry_17, read_entry_18
           do -- read_entry(id)
-            local text = redis_call('HGET', K_entries, id)
+            local read = nil
+            local text = read or redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
@@ -1542,7 +1643,7 @@ else
           entry, corrupt = read_entry_17, read_entry_18
           local stands, left = entry and entry.us == string.sub(item, 1, 16), false
           if stands and has_flag(g, 'k') then
-            local is_left_behind_54
+            local is_left_behind_56
             do -- is_left_behind(id)
               local stands_for_37, stands_for_38
               do -- stands_for(id)
@@ -1554,9 +1655,9 @@ else
               end
               local _, name = stands_for_37, stands_for_38
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_54 = name and not said or said == '!'
+              is_left_behind_56 = name and not said or said == '!'
             end
-            left = is_left_behind_54
+            left = is_left_behind_56
           end
           if left then
             do -- remove_left(id)
@@ -1571,7 +1672,7 @@ else
           elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_42
+              local may_join_44
               do -- may_join(group, g, entry, others)
                 local limits_of_33
                 do -- limits_of(group, g, entry)
@@ -1590,9 +1691,9 @@ else
                   limits_of_33 = limits
                 end
                 local limits = limits_of_33
-                may_join_42 = (limits.together or 1) > others
+                may_join_44 = (limits.together or 1) > others
               end
-              fits = may_join_42
+              fits = may_join_44
             end
             if not fits then
               redis_call('LPUSH', line, item)
@@ -1783,15 +1884,15 @@ else
           local depth = depth_of_7
           g.drained = depth <= 0
         end
-        take_head_57, take_head_58 = head, entry
+        take_head_59, take_head_60 = head, entry
       end
-      local head, entry = take_head_57, take_head_58
+      local head, entry = take_head_59, take_head_60
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_43
+            local hold_back_45
             do -- hold_back(group, g, r, entry)
               local limits_of_34
               do -- limits_of(group, g, entry)
@@ -1879,7 +1980,7 @@ else
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               elseif has_flag(g, 'k') then
-                local await_places_40
+                local await_places_42
                 do -- await_places(r, entry)
                   local stands_for_35, stands_for_36
                   do -- stands_for(r.id)
@@ -1917,15 +2018,15 @@ else
                     r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   end
-                  await_places_40 = free_at
+                  await_places_42 = free_at
                 end
-                awaits = await_places_40
+                awaits = await_places_42
               end
-              hold_back_43 = free_at or awaits
+              hold_back_45 = free_at or awaits
             end
-            held = hold_back_43
+            held = hold_back_45
             if not held then
-              local take_turn_44
+              local take_turn_46
               do -- take_turn(group, g, r, entry)
                 local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                 local waits = false
@@ -1969,9 +2070,9 @@ else
                     end
                   end
                 end
-                take_turn_44 = waits
+                take_turn_46 = waits
               end
-              held = take_turn_44
+              held = take_turn_46
             end
           end
           if held then
@@ -2055,15 +2156,15 @@ else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_45
+              local compose_47
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_45 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_47 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_45
+              local message = compose_47
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               if g.flags ~= '-' then
                 do -- count_turn(group, r, entry)
@@ -2154,11 +2255,11 @@ else
     if head and head.stop == 'l' then
       code, due = 3, tonumber(head.due) - now_ms()
     end
-    local needs_sweep_39
+    local needs_sweep_41
     do -- needs_sweep()
-      needs_sweep_39 = soon
+      needs_sweep_41 = soon
     end
-    local sweeps = needs_sweep_39
+    local sweeps = needs_sweep_41
     if sweeps then
       code, due = 3, 0
     end

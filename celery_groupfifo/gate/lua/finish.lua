@@ -11,37 +11,40 @@
 -- ARGV[3]  id          (text)
 -- ARGV[4]  group       (text)
 -- ARGV[5]  run         (text)  "<release> <fence> - - <losses>", as its record has them
--- ARGV[6]  owner       (text)
+-- ARGV[6]  who         (text)  "<owner> <call>", with this call's own name
 -- ARGV[7]  lane        (number) of the run, and of the one that is taken
--- ARGV[8]  call        (text)  this call's own name
--- ARGV[9]  ttl         (ms)    of the worker's lease
--- ARGV[10] take        (text)  lists: the next ticket of the lists · own: the group's next head · none; with a + behind
---                              it when the lease is extended, as its last renewal is some time ago
--- ARGV[11] queues      (text)  the names of the lists, with blanks between them
--- ARGV[12-] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
+-- ARGV[8]  take        (text)  "<take>[+] <ttl>": lists: the next ticket of the lists · own: the group's next head ·
+--                              none; + when the lease is extended, as its last renewal is some time ago; the ms of the
+--                              worker's lease
+-- ARGV[9]  queues      (text)  the names of the lists, with blanks between them
+-- ARGV[10-] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- ARGV[..] rejoins     (1)     when the continuation gives up its place: it joins the tail of its line when it is due
 -- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done · 3 finished, and
 --         the group's next head is held, or a sweep lets other groups go on · 4 more: advance may let another entry go
 --         on beside the one that was taken; the message taken and its run's fence, or '' and 0; ms until the
 --         continuation is due, with code 3 that head or sweep, or -1; to publish
+--         {taken, fence} for {1, taken, fence, -1}, and {entry, ticket} when that is the group's own head
 -- Complexity O(log on_the_way)
 local redis_call = redis.call
 -- The usual end of a run: without a continuation, of the only entry under way in a group without flags, by a worker
 -- that takes the next ticket of its lists. It makes no function and hardly a table: a third of a script's time.
 -- Any other end, a repeated one too, finds everything as it was.
+-- Returns {message, fence}; of the group's own head {entry, ticket}, whose message its reader makes: that costs less
+-- than Lua's two texts. See `whole_end` in gate/records.py.
 do
-  local id, group, owner, take, names = ARGV[3], ARGV[4], ARGV[6], ARGV[10], ARGV[11]
-  local known = (take == 'lists' or take == 'lists+') and not ARGV[12] and redis_call('HGET', KEYS[2], group)
+  local find, sub = string.find, string.sub
+  local id, group, who, take, names = ARGV[3], ARGV[4], ARGV[6], ARGV[8], ARGV[9]
+  local known = find(take, 'lists', 1, true) == 1 and not ARGV[10] and redis_call('HGET', KEYS[2], group)
   local said = '- 0 0\nr ' .. id .. ' ' .. ARGV[5] .. ' ' -- see read_ordinary
-  if known and string.find(known, said, 1, true) == 1 and not string.find(known, '\n', #said, true) then
+  if known and find(known, said, 1, true) == 1 and not find(known, '\n', #said, true) then
     local entries, groups, line = KEYS[1], KEYS[2], KEYS[10]
     local item = redis_call('LPOP', line)
     local usual, next_id, text, queue, cut, at, list = not item, nil, nil, nil, nil, nil, nil
     if item then
-      next_id = string.sub(item, 18)
+      next_id = sub(item, 18)
       text = redis_call('HGET', entries, next_id)
-      local front = string.sub(item, 1, 17) .. group .. ' '
-      if text and string.find(text, front, 1, true) == 1 then
+      local front = sub(item, 1, 17) .. group .. ' '
+      if text and find(text, front, 1, true) == 1 then
         queue, cut, at = string.match(text, '^(%S+) (%d+)\n()', #front + 1) -- see read_entry
       end
       list = names == queue and KEYS[12]
@@ -67,15 +70,21 @@ do
       local front = '{"properties": {"delivery_tag": "gf ' .. ARGV[2] .. ' '
       if type(ticket) ~= 'string' then -- no list
         usual, ticket = false, nil
-      elseif string.find(ticket, front, 1, true) == 1 then
-        drawn = string.sub(ticket, #front + 1, #front + 16)
-        lost, taken, of = string.match(ticket, '^(%d+) %d+ (%S+) ([^"]+)"', #front + 18)
+      elseif find(ticket, front, 1, true) == 1 then
+        drawn = sub(ticket, #front + 1, #front + 16)
+        local start, stop = #front + 37, find(ticket, '"', #front, true) -- a pattern costs some ten times as much
+        local blank = stop and find(ticket, ' ', start, true)
+        if blank and blank < stop and sub(ticket, start - 20, start - 17) == ' 0 1' then
+          lost, taken, of = '0', sub(ticket, start, blank - 1), sub(ticket, blank + 1, stop - 1)
+        else
+          lost, taken, of = string.match(ticket, '^(%d+) %d+ (%S+) ([^"]+)"', #front + 18)
+        end
       end
       local state = of and redis_call('HGET', groups, of)
       if state then
         local wanted = '- 0 0\nw ' .. taken .. ' ' .. drawn .. ' - - - ' .. lost .. ' '
-        if string.find(state, wanted, 1, true) == 1 and not string.find(state, '\n', #wanted, true) then
-          waits_in = string.sub(state, #wanted + 19)
+        if find(state, wanted, 1, true) == 1 and not find(state, '\n', #wanted, true) then
+          waits_in = sub(state, #wanted + 19)
         end
       end
       if ticket and not waits_in then
@@ -89,14 +98,14 @@ do
       if us == '' then
         local time = redis_call('TIME')
         us = time[2]
-        us = time[1] .. (#us == 6 and us or string.sub('00000' .. us, -6))
+        us = time[1] .. (#us == 6 and us or sub('00000' .. us, -6))
       end
-      local ms, begun = string.sub(us, 1, 13), 0
+      local ms, begun = sub(us, 1, 13), 0
       redis_call('HDEL', entries, id)
       redis_call('HINCRBY', KEYS[8], 'tasks_finished', 1)
       if waits_in then
         redis_call('ZREM', KEYS[5], waits_in .. ' ' .. drawn .. ' ' .. of)
-        if string.sub(drawn, -1) == '0' and lost == '0' then -- see begin_run
+        if sub(drawn, -1) == '0' and lost == '0' then -- see begin_run
           local before = string.match(redis_call('HGET', KEYS[6], waits_in) or '', '^%d+') or '0'
           if tonumber(before) < tonumber(drawn) then
             redis_call('HSET', KEYS[6], waits_in, drawn .. ' ' .. ms)
@@ -111,21 +120,22 @@ do
           redis_call('SET', KEYS[7], begun)
         end
       end
-      local message, next_state = '', nil
+      local message, next_state, words = ticket, nil, nil
       if item then -- see send_out
-        local words = 'gf ' .. ARGV[2] .. ' ' .. begun .. ' 0 ' .. string.sub(item, 1, 17) .. next_id .. ' ' .. group
-        message = '{"properties": {"delivery_tag": "' .. words .. '", "delivery_info": {'
-          .. string.sub(text, at, at + cut - 1) .. '"headers": {"groupfifo": "' .. words .. '", '
-          .. string.sub(text, at + cut)
-        next_state = own and ' ' .. begun .. ' - - 0 ' .. ms .. ' ' .. owner .. ' ' .. ARGV[8] .. ' '
-          or ' - - - 0 ' .. ms .. ' - - '
-        next_state = (own and '- 0 0\nr ' or '- 0 0\nw ') .. next_id .. ' ' .. begun .. next_state .. queue
+        words = 'gf ' .. ARGV[2] .. ' ' .. begun .. ' 0 ' .. sub(item, 1, 17) .. next_id .. ' ' .. group
+        if own then
+          next_state = '- 0 0\nr ' .. next_id .. ' ' .. begun .. ' ' .. begun .. ' - - 0 ' .. ms .. ' ' .. who .. ' '
+            .. queue
+          message, of, taken = text, group, next_id
+        else
+          next_state = '- 0 0\nw ' .. next_id .. ' ' .. begun .. ' - - - 0 ' .. ms .. ' - - ' .. queue
+        end
       else
         redis_call('HDEL', groups, group)
       end
       if waits_in then
         local state = '- 0 0\nr ' .. taken .. ' ' .. drawn .. ' ' .. begun .. ' - - ' .. lost .. ' ' .. ms .. ' '
-          .. owner .. ' ' .. ARGV[8] .. ' ' .. waits_in
+          .. who .. ' ' .. waits_in
         if next_state then
           redis_call('HSET', groups, group, next_state, of, state)
         else
@@ -134,23 +144,25 @@ do
       elseif next_state then
         redis_call('HSET', groups, group, next_state)
       end
+      if item and not own then
+        redis_call('ZADD', KEYS[5], '0', queue .. ' ' .. begun .. ' ' .. group)
+        redis_call('LPUSH', list, '{"properties": {"delivery_tag": "' .. words .. '", "delivery_info": {'
+          .. sub(text, at, at + cut - 1) .. '"headers": {"groupfifo": "' .. words .. '", '
+          .. sub(text, at + cut))
+      end
+      local blank = find(who, ' ', 1, true)
+      local words_said = sub(who, blank + 1) .. ' ' .. (taken and of .. ' ' .. taken or '- -') .. ' -'
+      local new = redis_call('HSET', KEYS[11], ARGV[7], words_said) == 1 -- see keep_lane
+      if new then
+        redis_call('PERSIST', KEYS[11])
+      end
+      if new or find(take, '+', 6, true) then
+        redis_call('ZADD', KEYS[3], ms + string.match(take, '%d+'), 'w ' .. sub(who, 1, blank - 1))
+      end
       if own then
-        of, taken = group, next_id
-      else
-        if item then
-          redis_call('ZADD', KEYS[5], 0, queue .. ' ' .. begun .. ' ' .. group)
-          redis_call('LPUSH', list, message)
-        end
-        message, begun = waits_in and ticket or '', waits_in and begun or 0
+        return { message, words }
       end
-      if take == 'lists+' then
-        redis_call('ZADD', KEYS[3], ms + ARGV[9], 'w ' .. owner)
-      end
-      if redis_call('HSET', KEYS[11], ARGV[7], ARGV[8] .. ' ' .. (of or '-') .. ' ' .. (taken or '-') .. ' -') == 1 then
-        redis_call('PERSIST', KEYS[11]) -- see keep_lane
-        redis_call('ZADD', KEYS[3], ms + ARGV[9], 'w ' .. owner)
-      end
-      return { 1, message, begun, -1 }
+      return { waits_in and message or '', waits_in and begun or 0 }
     end
     if item then
       redis_call('LPUSH', line, item)
@@ -224,9 +236,9 @@ local function record_of(g, id)
   return found
 end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
--- Returns the entry; nothing when there is none, and its text when it can't be read.
-local function read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
+-- Returns the entry; nothing when there is none, and its text when it can't be read. read: the text, if it is read.
+local function read_entry(id, read)
+  local text = read or redis_call('HGET', K_entries, id)
   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
@@ -692,14 +704,15 @@ local REDELIVERED = '"redelivered": true, '
 local steps = 100 -- empty places that one call may walk over
 local MOST = 20 -- members that one call looks at
 
-local line, runs, id, group, owner, lane = KEYS[10], KEYS[11], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
+local line, runs, id, group, lane = KEYS[10], KEYS[11], ARGV[3], ARGV[4], ARGV[7]
 local release_of, fence, losses = string.match(ARGV[5], '^(%d+) (%d+) %- %- (%d+)$')
-local call, ttl, take, extends = ARGV[8], tonumber(ARGV[9]), string.match(ARGV[10], '^(%l+)(%+?)$')
+local owner, call = string.match(ARGV[6], '^(%S+) (%S+)$')
+local take, extends, ttl = string.match(ARGV[8], '^(%l+)(%+?) (%d+)$')
 
-local after = 12 -- the continuation
+local after = 10 -- the continuation
 local lists_of_50
-do -- lists_of(12, ARGV[11])
-  local key, names = 12, ARGV[11]
+do -- lists_of(12, ARGV[9])
+  local key, names = 12, ARGV[9]
   local lists = {}
   for name in string.gmatch(names, '%S+') do
     lists[name] = KEYS[key]
@@ -862,7 +875,11 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
       local stopped = r.stop == 'p' or r.stop == 'b'
-      if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+      local waits = r.due ~= '-' and tonumber(r.due) > now_ms()
+      if not stopped and not waits and has_flag(g, 'b') then -- another one of its group has failed
+        r.stop, r.due, stopped = 'h', '-', true
+      end
+      if stopped or waits then
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil

@@ -49,9 +49,9 @@ end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
--- Returns the entry; nothing when there is none, and its text when it can't be read.
-local function read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
+-- Returns the entry; nothing when there is none, and its text when it can't be read. read: the text, if it is read.
+local function read_entry(id, read)
+  local text = read or redis_call('HGET', K_entries, id)
   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
@@ -327,26 +327,30 @@ local FRONT = '^"lang": "%l+", "task": "([^"\\]+)", "id": "' -- of Celery's head
 -- Returns whether an entry may be executed with a run: it is of its task and its queue, waits for no ETA in its place,
 -- and runs beside no others.
 local function fits(group, g, r, entry, task)
-  local limits_of_8
-  do -- limits_of(group, g, entry)
-    local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
-    local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-    local limits = {}
-    for _, text in ipairs({ own, set }) do
-      local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
-      if starts and starts ~= '0' then
-        limits.starts, limits.window = tonumber(starts), tonumber(window)
+  local together = 1
+  if entry.limits ~= '' or g.flags ~= '-' then
+    local limits_of_8
+    do -- limits_of(group, g, entry)
+      local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
+      local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+      local limits = {}
+      for _, text in ipairs({ own, set }) do
+        local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
+        if starts and starts ~= '0' then
+          limits.starts, limits.window = tonumber(starts), tonumber(window)
+        end
+        if together and together ~= '0' then
+          limits.together = tonumber(together)
+        end
       end
-      if together and together ~= '0' then
-        limits.together = tonumber(together)
-      end
+      limits_of_8 = limits
     end
-    limits_of_8 = limits
+    local limits = limits_of_8
+    together = limits.together or 1
   end
-  local limits = limits_of_8
   local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
   local name
-  if entry.queue == r.queue and (limits.together or 1) == 1 and due <= now_ms() then
+  if entry.queue == r.queue and together == 1 and due <= now_ms() then
     name = string.match(entry.text, FRONT, entry.at + entry.cut) -- exact: the headers begin with it
     if not name then
       local ok, text = pcall(cjson.decode, compose('-', entry, '0', '0'))
@@ -357,6 +361,7 @@ local function fits(group, g, r, entry, task)
 end
 
 local BYTES = 262144 -- of messages that one call moves; and one message more
+local MANY = 16 -- entries that are read at once
 local steps = 100 -- empty places that one call may walk over
 local line, id, group, fence, most, task = KEYS[10], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
 
@@ -400,32 +405,41 @@ if asked == 0 and not alone then
     end
   end
   while not alone and #out < most and bytes < BYTES and steps > 0 do
-    local item = redis_call('LPOP', line)
-    local other = item and string.sub(item, 18)
-    local entry, corrupt = read_entry(other or '')
-    if entry and entry.us == string.sub(item, 1, 16) and fits(group, g, r, entry, task) then
-      g[#g + 1] = new_record(other, entry.queue)
-      do -- follow(g[#g], entry)
-        local other = g[#g]
-        do -- start_run(other, fence, r.owner, r.call)
-          local r, owner, call = other, r.owner, r.call
-          r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
+    local items, ids, taken = redis_call('LRANGE', line, 0, math.min(most - #out, MANY) - 1), {}, 0
+    for at, item in ipairs(items) do
+      ids[at] = string.sub(item, 18)
+    end
+    local texts = items[1] and redis_call('HMGET', K_entries, unpack(ids))
+    for at, item in ipairs(items) do
+      local entry, corrupt = read_entry(ids[at], texts[at])
+      local gone = not corrupt and (not entry or entry.us ~= string.sub(item, 1, 16))
+      alone = alone or bytes >= BYTES or steps == 0 or not gone and not (entry and fits(group, g, r, entry, task))
+      if not alone then
+        taken = at
+        if gone then -- it was revoked
+          do -- add_to(g, 'empty', -1)
+            local what, number = 'empty', -1
+            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+          end
+          steps = steps - 1
+        else
+          g[#g + 1] = new_record(ids[at], entry.queue)
+          do -- follow(g[#g], entry)
+            local other = g[#g]
+            do -- start_run(other, fence, r.owner, r.call)
+              local r, owner, call = other, r.owner, r.call
+              r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
+            end
+            other.release, other.stop = r.release, 'f'
+            bytes = bytes + #entry.text
+            out[#out + 1] = compose(other.id, entry, r.release, other.lost)
+          end
         end
-        other.release, other.stop = r.release, 'f'
-        bytes = bytes + #entry.text
-        out[#out + 1] = compose(other.id, entry, r.release, other.lost)
       end
-    elseif item and not corrupt and (not entry or entry.us ~= string.sub(item, 1, 16)) then
-      do -- add_to(g, 'empty', -1)
-        local what, number = 'empty', -1
-        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-      end
-      steps = steps - 1
-    else
-      alone = true
-      if item then
-        redis_call('LPUSH', line, item)
-      end
+    end
+    alone = alone or not items[1]
+    if taken > 0 then
+      redis_call('LTRIM', line, taken, -1)
     end
   end
   do -- write_group(group, g)

@@ -97,7 +97,8 @@ local function open_group(group)
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
         local read_entry_11, read_entry_12
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -351,7 +352,8 @@ for i = 7, #ARGV, 3 do
     local us = us
     local read_entry_18, read_entry_19
     do -- read_entry(id)
-      local text = redis_call('HGET', K_entries, id)
+      local read = nil
+      local text = read or redis_call('HGET', K_entries, id)
       local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
       local entry, corrupt
       if group then
@@ -419,8 +421,8 @@ for i = 7, #ARGV, 3 do
               for name in string.gmatch(names or '', '%S+') do
                 local read_entry_13
                 do -- read_entry(name)
-                  local id = name
-                  local text = redis_call('HGET', K_entries, id)
+                  local id, read = name, nil
+                  local text = read or redis_call('HGET', K_entries, id)
                   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
                   local entry, corrupt
                   if group then
@@ -529,8 +531,8 @@ do -- advance({}, line, group, g, out)
         while free and g[1] and not head do
           local read_entry_14, read_entry_15
           do -- read_entry(g[1].id)
-            local id = g[1].id
-            local text = redis_call('HGET', K_entries, id)
+            local id, read = g[1].id, nil
+            local text = read or redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
@@ -574,7 +576,8 @@ do -- advance({}, line, group, g, out)
       local id = string.sub(item, 18)
       local read_entry_16, read_entry_17
       do -- read_entry(id)
-        local text = redis_call('HGET', K_entries, id)
+        local read = nil
+        local text = read or redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then
@@ -1215,8 +1218,8 @@ do -- advance({}, new_line, new, into, out)
         while free and g[1] and not head do
           local read_entry_14, read_entry_15
           do -- read_entry(g[1].id)
-            local id = g[1].id
-            local text = redis_call('HGET', K_entries, id)
+            local id, read = g[1].id, nil
+            local text = read or redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
@@ -1260,7 +1263,8 @@ do -- advance({}, new_line, new, into, out)
       local id = string.sub(item, 18)
       local read_entry_16, read_entry_17
       do -- read_entry(id)
-        local text = redis_call('HGET', K_entries, id)
+        local read = nil
+        local text = read or redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then

@@ -33,7 +33,7 @@ local redis_call = redis.call
 -- which is a third of a script's time. Any other park, a repeated one too, finds everything as it was.
 do
   if not ARGV[7] then
-    local keep = 600000 -- see lib/number.lua
+    local keep = '600000' -- see lib/number.lua; Redis would print a number, for 2,000 instructions
     local entries, line, producer, id, number = KEYS[1], KEYS[10], KEYS[11], ARGV[3], ARGV[6]
     local state = redis_call('HGET', KEYS[2], ARGV[4])
     if state and string.find(state, '^[^din\n]+\n') then -- see is_busy
@@ -116,9 +116,9 @@ local function record_of(g, id)
   return found
 end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
--- Returns the entry; nothing when there is none, and its text when it can't be read.
-local function read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
+-- Returns the entry; nothing when there is none, and its text when it can't be read. read: the text, if it is read.
+local function read_entry(id, read)
+  local text = read or redis_call('HGET', K_entries, id)
   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then

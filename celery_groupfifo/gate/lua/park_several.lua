@@ -102,7 +102,8 @@ local function open_group(group)
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
         local read_entry_10, read_entry_11
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -404,8 +405,8 @@ elseif repeated then
       do -- ask_again(lists, r, out)
         local read_entry_16
         do -- read_entry(r.id)
-          local id = r.id
-          local text = redis_call('HGET', K_entries, id)
+          local id, read = r.id, nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -537,8 +538,8 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
             while free and g[1] and not head do
               local read_entry_12, read_entry_13
               do -- read_entry(g[1].id)
-                local id = g[1].id
-                local text = redis_call('HGET', K_entries, id)
+                local id, read = g[1].id, nil
+                local text = read or redis_call('HGET', K_entries, id)
                 local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
                 local entry, corrupt
                 if group then
@@ -582,7 +583,8 @@ for at = many, 1, -1 do -- the entry itself comes last: it goes out when its sta
           local id = string.sub(item, 18)
           local read_entry_14, read_entry_15
           do -- read_entry(id)
-            local text = redis_call('HGET', K_entries, id)
+            local read = nil
+            local text = read or redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then

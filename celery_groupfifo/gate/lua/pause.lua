@@ -97,7 +97,8 @@ local function open_group(group)
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
         local read_entry_6, read_entry_7
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -344,83 +345,83 @@ local g = open_group(group)
 local new = set_flag(group, g, 'p', stamped(flag)) and 1 or 0
 redis_call('ZADD', paused, now_ms(), group)
 for _, r in ipairs(g) do
-  if has_flag(g, 'f') and (r.state == 'w' or r.stop == 't') then
-    do -- leave_turn(group, r)
-      local text = redis_call('HGET', K_entries, r.id)
-      local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
-      if fair then
-        local of = r.queue .. ' ' .. fair
-        local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-        redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-        freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
-      end
-    end
-    do -- look_now()
-      if freed then
-        redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
-      end
-    end
-  end
-  -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. Its entry is
-  -- held, so it is stale; resume releases a new one.
-  if r.state == 'w' then
-    redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
-    redis_call('ZREM', K_due, 'r ' .. group .. ' ' .. r.id)
-    r.state, r.since = 'h', K_ms_text
-  end
-  if has_flag(g, 'k') then
-    do -- call_back(r.id)
-      local id = r.id
-      local stands_for_9, stands_for_10
-      do -- stands_for(id)
-        local of, name
-        if string.find(id, ';k', 1, true) then
-          of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+  do -- call_in(group, g, r)
+    if has_flag(g, 'f') and (r.state == 'w' or r.stop == 't') then
+      do -- leave_turn(group, r)
+        local text = redis_call('HGET', K_entries, r.id)
+        local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+        if fair then
+          local of = r.queue .. ' ' .. fair
+          local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+          redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
+          freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
         end
-        stands_for_9, stands_for_10 = of, name
       end
-      local of, name = stands_for_9, stands_for_10
-      local g = of and open_group(of)
-      local r = g and record_of(g, name)
-      if r and r.state == 'w' then
-        redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
-        redis_call('ZREM', K_due, 'r ' .. of .. ' ' .. name)
-        r.state, r.stop, r.since = 'h', 's', K_ms_text
-        do -- write_group(of, g)
-          local group, other, other_g = of, nil, nil
-          local state_text_2
-          do -- state_text(g)
-            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-            for at = 1, #g do
-              local r = g[at]
-              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-            end
-            state_text_2 = text
+      do -- look_now()
+        if freed then
+          redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+        end
+      end
+    end
+    if r.state == 'w' then
+      redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
+      redis_call('ZREM', K_due, 'r ' .. group .. ' ' .. r.id)
+      r.state, r.since = 'h', K_ms_text
+    end
+    if has_flag(g, 'k') then
+      do -- call_back(r.id)
+        local id = r.id
+        local stands_for_9, stands_for_10
+        do -- stands_for(id)
+          local of, name
+          if string.find(id, ';k', 1, true) then
+            of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
           end
-          local text = state_text_2
-          if other then
-            local state_text_3
-            do -- state_text(other_g)
-              local g = other_g
+          stands_for_9, stands_for_10 = of, name
+        end
+        local of, name = stands_for_9, stands_for_10
+        local g = of and open_group(of)
+        local r = g and record_of(g, name)
+        if r and r.state == 'w' then
+          redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
+          redis_call('ZREM', K_due, 'r ' .. of .. ' ' .. name)
+          r.state, r.stop, r.since = 'h', 's', K_ms_text
+          do -- write_group(of, g)
+            local group, other, other_g = of, nil, nil
+            local state_text_2
+            do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
                 local r = g[at]
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_3 = text
+              state_text_2 = text
             end
-            local other_text = state_text_3
-            redis_call('HSET', K_groups, group, text, other, other_text)
-          else
-            redis_call('HSET', K_groups, group, text)
+            local text = state_text_2
+            if other then
+              local state_text_3
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_3 = text
+              end
+              local other_text = state_text_3
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
           end
         end
       end
     end
+    redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. r.id)
   end
-  redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. r.id)
   r.due = r.stop == 'l' and '-' or r.due -- its group's rate is asked again
   r.stop = (r.stop == 'b' or r.stop == 'f') and r.stop or 'p'
 end

@@ -58,9 +58,9 @@ end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
--- Returns the entry; nothing when there is none, and its text when it can't be read.
-local function read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
+-- Returns the entry; nothing when there is none, and its text when it can't be read. read: the text, if it is read.
+local function read_entry(id, read)
+  local text = read or redis_call('HGET', K_entries, id)
   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
@@ -331,6 +331,14 @@ local function text_in_line(us, id)
   return entry and entry.us == us and entry.text or corrupt
 end
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+-- Returns whether an entry of a group has failed, and blocks it.
+local function is_blocked(g)
+  local found = false
+  for _, r in ipairs(g) do
+    found = found or r.stop == 'b'
+  end
+  return found
+end
 local BELL = 5000 -- ms that a bell waits for a worker
 
 local audit, line, wake = KEYS[10], KEYS[12], KEYS[13]
@@ -352,7 +360,7 @@ for step = 1, limit do
   end
   if text_in_line(us, id or '') then
     do -- take_out(id)
-      local withdraw_50, withdraw_51
+      local withdraw_52, withdraw_53
       do -- withdraw(id, group, g)
         local of, name, at, left = group, id, g, false
         if has_flag(g, 'k') then
@@ -475,17 +483,41 @@ for step = 1, limit do
           end
         end
         if failed then
-          local blocks = false
-          for _, other in ipairs(at) do -- others of the group may have failed beside it
-            blocks = blocks or other.stop == 'b'
-          end
-          if not blocks then
-            do -- clear_flag(of, at, 'b')
-              local group, g, letter = of, at, 'b'
-              redis_call('HDEL', K_flags, letter .. ' ' .. group)
-              do -- drop_mark(g, letter)
-                g.flags = string.gsub(g.flags, letter, '', 1)
-                g.flags = g.flags == '' and '-' or g.flags
+          do -- end_block(of, at, name)
+            local group, g, id = of, at, name
+            if is_blocked(g) then
+              local said_of_block_50, said_of_block_51
+              do -- said_of_block(group, id)
+                local mine, lines = '', {}
+                for line in string.gmatch(redis_call('HGET', K_flags, 'b ' .. group) or '', '[^\n]+') do
+                  mine = string.find(line, '{"entry": "' .. id .. '", ', 1, true) == 1 and line or mine
+                  lines[#lines + 1] = line
+                end
+                said_of_block_50, said_of_block_51 = mine, lines
+              end
+              local mine, lines = said_of_block_50, said_of_block_51
+              local rest = {}
+              for _, line in ipairs(lines) do
+                rest[#rest + 1] = line ~= mine and line or nil
+              end
+              redis_call('HSET', K_flags, 'b ' .. group, table.concat(rest, '\n'))
+            else
+              do -- clear_flag(group, g, 'b')
+                local letter = 'b'
+                redis_call('HDEL', K_flags, letter .. ' ' .. group)
+                do -- drop_mark(g, letter)
+                  g.flags = string.gsub(g.flags, letter, '', 1)
+                  g.flags = g.flags == '' and '-' or g.flags
+                end
+              end
+              for _, r in ipairs(g) do
+                if r.stop == 'h' then
+                  do -- look_soon(K_HOLDS, 'h ' .. group .. ' ' .. r.id)
+                    local score, member = K_HOLDS, 'h ' .. group .. ' ' .. r.id
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
               end
             end
           end
@@ -611,9 +643,9 @@ for step = 1, limit do
             redis_call('HSET', K_begins, 'k ' .. name, '!')
           end
         end
-        withdraw_50, withdraw_51 = text or '', failed
+        withdraw_52, withdraw_53 = text or '', failed
       end
-      local text, failed = withdraw_50, withdraw_51
+      local text, failed = withdraw_52, withdraw_53
       bytes = bytes + #text
       gone[#gone + 1] = id
       gone[#gone + 1] = failed and '' or text
@@ -655,7 +687,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
     if entry and not runs and tonumber(entry.us) <= bound then
       do -- take_out(r.id)
         local id = r.id
-        local withdraw_50, withdraw_51
+        local withdraw_52, withdraw_53
         do -- withdraw(id, group, g)
           local of, name, at, left = group, id, g, false
           if has_flag(g, 'k') then
@@ -778,17 +810,41 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
           end
           if failed then
-            local blocks = false
-            for _, other in ipairs(at) do -- others of the group may have failed beside it
-              blocks = blocks or other.stop == 'b'
-            end
-            if not blocks then
-              do -- clear_flag(of, at, 'b')
-                local group, g, letter = of, at, 'b'
-                redis_call('HDEL', K_flags, letter .. ' ' .. group)
-                do -- drop_mark(g, letter)
-                  g.flags = string.gsub(g.flags, letter, '', 1)
-                  g.flags = g.flags == '' and '-' or g.flags
+            do -- end_block(of, at, name)
+              local group, g, id = of, at, name
+              if is_blocked(g) then
+                local said_of_block_50, said_of_block_51
+                do -- said_of_block(group, id)
+                  local mine, lines = '', {}
+                  for line in string.gmatch(redis_call('HGET', K_flags, 'b ' .. group) or '', '[^\n]+') do
+                    mine = string.find(line, '{"entry": "' .. id .. '", ', 1, true) == 1 and line or mine
+                    lines[#lines + 1] = line
+                  end
+                  said_of_block_50, said_of_block_51 = mine, lines
+                end
+                local mine, lines = said_of_block_50, said_of_block_51
+                local rest = {}
+                for _, line in ipairs(lines) do
+                  rest[#rest + 1] = line ~= mine and line or nil
+                end
+                redis_call('HSET', K_flags, 'b ' .. group, table.concat(rest, '\n'))
+              else
+                do -- clear_flag(group, g, 'b')
+                  local letter = 'b'
+                  redis_call('HDEL', K_flags, letter .. ' ' .. group)
+                  do -- drop_mark(g, letter)
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
+                  end
+                end
+                for _, r in ipairs(g) do
+                  if r.stop == 'h' then
+                    do -- look_soon(K_HOLDS, 'h ' .. group .. ' ' .. r.id)
+                      local score, member = K_HOLDS, 'h ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_due, score + now_ms(), member)
+                      soon = true
+                    end
+                  end
                 end
               end
             end
@@ -914,9 +970,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               redis_call('HSET', K_begins, 'k ' .. name, '!')
             end
           end
-          withdraw_50, withdraw_51 = text or '', failed
+          withdraw_52, withdraw_53 = text or '', failed
         end
-        local text, failed = withdraw_50, withdraw_51
+        local text, failed = withdraw_52, withdraw_53
         bytes = bytes + #text
         gone[#gone + 1] = id
         gone[#gone + 1] = failed and '' or text

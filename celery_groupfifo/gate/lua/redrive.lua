@@ -97,7 +97,8 @@ local function open_group(group)
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
         local read_entry_11, read_entry_12
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -432,8 +433,8 @@ do -- advance({}, line, group, g, out)
         while free and g[1] and not head do
           local read_entry_13, read_entry_14
           do -- read_entry(g[1].id)
-            local id = g[1].id
-            local text = redis_call('HGET', K_entries, id)
+            local id, read = g[1].id, nil
+            local text = read or redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
@@ -477,7 +478,8 @@ do -- advance({}, line, group, g, out)
       local id = string.sub(item, 18)
       local read_entry_15, read_entry_16
       do -- read_entry(id)
-        local text = redis_call('HGET', K_entries, id)
+        local read = nil
+        local text = read or redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then

@@ -93,7 +93,8 @@ local function open_group(group)
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
         local read_entry_10, read_entry_11
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -364,7 +365,8 @@ for at = #g, 1, -1 do
             local id = r.id
             local read_entry_12
             do -- read_entry(id)
-              local text = redis_call('HGET', K_entries, id)
+              local read = nil
+              local text = read or redis_call('HGET', K_entries, id)
               local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
               local entry, corrupt
               if group then
@@ -387,7 +389,11 @@ for at = #g, 1, -1 do
           end
         end
         local stopped = r.stop == 'p' or r.stop == 'b'
-        if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+        local waits = r.due ~= '-' and tonumber(r.due) > now_ms()
+        if not stopped and not waits and has_flag(g, 'b') then -- another one of its group has failed
+          r.stop, r.due, stopped = 'h', '-', true
+        end
+        if stopped or waits then
           r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
           do -- write_group(group, g)
             local other, other_g = nil, nil
@@ -426,8 +432,8 @@ for at = #g, 1, -1 do
         else
           local read_entry_13, read_entry_14
           do -- read_entry(r.id)
-            local id = r.id
-            local text = redis_call('HGET', K_entries, id)
+            local id, read = r.id, nil
+            local text = read or redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
@@ -986,8 +992,8 @@ do -- advance({}, line, group, g, out)
         while free and g[1] and not head do
           local read_entry_15, read_entry_16
           do -- read_entry(g[1].id)
-            local id = g[1].id
-            local text = redis_call('HGET', K_entries, id)
+            local id, read = g[1].id, nil
+            local text = read or redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
@@ -1031,7 +1037,8 @@ do -- advance({}, line, group, g, out)
       local id = string.sub(item, 18)
       local read_entry_17, read_entry_18
       do -- read_entry(id)
-        local text = redis_call('HGET', K_entries, id)
+        local read = nil
+        local text = read or redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then

@@ -90,7 +90,8 @@ local function open_group(group)
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
         local read_entry_8, read_entry_9
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -320,11 +321,29 @@ if before == call then
 end
 local KEPT = 1000 -- actions that are remembered
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+-- Returns whether an entry of a group has failed, and blocks it.
+local function is_blocked(g)
+  local found = false
+  for _, r in ipairs(g) do
+    found = found or r.stop == 'b'
+  end
+  return found
+end
 
 local audit, group = KEYS[10], ARGV[5]
 
 local g = open_group(group)
 local paused, out, held, stopped = has_flag(g, 'p'), {}, 0, 0
+if not paused and is_blocked(g) then
+  do -- clear_flag(group, g, 'b')
+    local letter = 'b'
+    redis_call('HDEL', K_flags, letter .. ' ' .. group)
+    do -- drop_mark(g, letter)
+      g.flags = string.gsub(g.flags, letter, '', 1)
+      g.flags = g.flags == '' and '-' or g.flags
+    end
+  end
+end
 for at = #g, 1, -1 do
   local r = g[at]
   if r.state == 'h' and (r.stop == 'p' or paused) then
@@ -333,14 +352,6 @@ for at = #g, 1, -1 do
     held = held + 1
     redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. r.id, 'b ' .. group .. ' ' .. r.id)
     if r.stop == 'b' then -- it may be lost as often as any other
-      do -- clear_flag(group, g, 'b')
-        local letter = 'b'
-        redis_call('HDEL', K_flags, letter .. ' ' .. group)
-        do -- drop_mark(g, letter)
-          g.flags = string.gsub(g.flags, letter, '', 1)
-          g.flags = g.flags == '' and '-' or g.flags
-        end
-      end
       r.lost = '0'
     end
     if r.stop == 'l' then
@@ -348,7 +359,8 @@ for at = #g, 1, -1 do
         local id = r.id
         local read_entry_10
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -393,7 +405,8 @@ for at = #g, 1, -1 do
           local id = r.id
           local read_entry_11
           do -- read_entry(id)
-            local text = redis_call('HGET', K_entries, id)
+            local read = nil
+            local text = read or redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
@@ -416,7 +429,11 @@ for at = #g, 1, -1 do
         end
       end
       local stopped = r.stop == 'p' or r.stop == 'b'
-      if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+      local waits = r.due ~= '-' and tonumber(r.due) > now_ms()
+      if not stopped and not waits and has_flag(g, 'b') then -- another one of its group has failed
+        r.stop, r.due, stopped = 'h', '-', true
+      end
+      if stopped or waits then
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil
@@ -455,8 +472,8 @@ for at = #g, 1, -1 do
       else
         local read_entry_12, read_entry_13
         do -- read_entry(r.id)
-          local id = r.id
-          local text = redis_call('HGET', K_entries, id)
+          local id, read = r.id, nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then

@@ -13,18 +13,12 @@
 -- ARGV[5] number    (count) of this caller's calls, from 1
 -- ARGV[6] keep      (ms)    how long the caller's number is remembered
 -- ARGV[7] note      (text)  for the audit; empty: no operator does it
+-- ARGV[8] place     (text)  "<us> <number>": where the entry that was parked then stands in line, -1 it does not;
+--                           empty: it is not known
 -- Returns {1, [queue, message]...} taken out, by this call, now or before; to publish · {0} unknown
---         · {2} it runs
+--         · {2} it runs · {3, us} the caller looks for its place in line, and calls again
 -- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
 local redis_call = redis.call
--- Returns the record of an entry under way; nothing when it is not.
-local function record_of(g, id)
-  local found
-  for at = 1, #g do
-    found = g[at].id == id and g[at] or found
-  end
-  return found
-end
 local K_entries = KEYS[1]
 local K_groups = KEYS[2]
 local K_due = KEYS[3]
@@ -39,6 +33,14 @@ local K_tag = ARGV[2]
 -- The starts of the ranges of due.
 local K_HOLDS = 1e14
 local K_REST = 3e14
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
@@ -57,9 +59,9 @@ end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
--- Returns the entry; nothing when there is none, and its text when it can't be read.
-local function read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
+-- Returns the entry; nothing when there is none, and its text when it can't be read. read: the text, if it is read.
+local function read_entry(id, read)
+  local text = read or redis_call('HGET', K_entries, id)
   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
@@ -319,10 +321,19 @@ local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
 local KEPT = 1000 -- actions that are remembered
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+-- Returns whether an entry of a group has failed, and blocks it.
+local function is_blocked(g)
+  local found = false
+  for _, r in ipairs(g) do
+    found = found or r.stop == 'b'
+  end
+  return found
+end
 local BELL = 5000 -- ms that a bell waits for a worker
 
 local line, producer, audit, wake = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+local MOVED = 1000 -- places that the line may have moved since the caller looked
 
 local g, out = open_group(group), {}
 if count <= tonumber(string.match(redis_call('GET', producer) or '0', '^%d+')) then
@@ -356,6 +367,17 @@ elseif r and r.state == 'r' then
   return { 2 }
 elseif r and r.stop == 'b' then -- it has failed: retry, skip or drop decide on it
   return { 0 }
+end
+local in_line = true
+if not r and has_flag(g, 'c') and not redis_call('ZSCORE', K_due, 'e ' .. group .. ' ' .. id) then
+  local us, at = string.match(ARGV[8], '^(%d+) (%-?%d+)$')
+  in_line, at = false, tonumber(at)
+  for _, item in ipairs(at and at >= 0 and redis_call('LRANGE', line, math.max(at - MOVED, 0), at) or {}) do
+    in_line = in_line or item == entry.us .. ' ' .. id
+  end
+  if us ~= entry.us or not in_line and at >= 0 then
+    return { 3, entry.us }
+  end
 end
 local aside = g.aside
 do -- withdraw(id, group, g)
@@ -480,17 +502,41 @@ do -- withdraw(id, group, g)
     end
   end
   if failed then
-    local blocks = false
-    for _, other in ipairs(at) do -- others of the group may have failed beside it
-      blocks = blocks or other.stop == 'b'
-    end
-    if not blocks then
-      do -- clear_flag(of, at, 'b')
-        local group, g, letter = of, at, 'b'
-        redis_call('HDEL', K_flags, letter .. ' ' .. group)
-        do -- drop_mark(g, letter)
-          g.flags = string.gsub(g.flags, letter, '', 1)
-          g.flags = g.flags == '' and '-' or g.flags
+    do -- end_block(of, at, name)
+      local group, g, id = of, at, name
+      if is_blocked(g) then
+        local said_of_block_46, said_of_block_47
+        do -- said_of_block(group, id)
+          local mine, lines = '', {}
+          for line in string.gmatch(redis_call('HGET', K_flags, 'b ' .. group) or '', '[^\n]+') do
+            mine = string.find(line, '{"entry": "' .. id .. '", ', 1, true) == 1 and line or mine
+            lines[#lines + 1] = line
+          end
+          said_of_block_46, said_of_block_47 = mine, lines
+        end
+        local mine, lines = said_of_block_46, said_of_block_47
+        local rest = {}
+        for _, line in ipairs(lines) do
+          rest[#rest + 1] = line ~= mine and line or nil
+        end
+        redis_call('HSET', K_flags, 'b ' .. group, table.concat(rest, '\n'))
+      else
+        do -- clear_flag(group, g, 'b')
+          local letter = 'b'
+          redis_call('HDEL', K_flags, letter .. ' ' .. group)
+          do -- drop_mark(g, letter)
+            g.flags = string.gsub(g.flags, letter, '', 1)
+            g.flags = g.flags == '' and '-' or g.flags
+          end
+        end
+        for _, r in ipairs(g) do
+          if r.stop == 'h' then
+            do -- look_soon(K_HOLDS, 'h ' .. group .. ' ' .. r.id)
+              local score, member = K_HOLDS, 'h ' .. group .. ' ' .. r.id
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
         end
       end
     end
@@ -618,7 +664,7 @@ do -- withdraw(id, group, g)
   end
 end
 if not r and g.aside == aside then -- its place stays behind, in the line or in a part that is cut off
-  if has_flag(g, 'c') and not redis_call('LPOS', line, entry.us .. ' ' .. id) then
+  if not in_line then
     do -- add_to(g, 'aside', -1)
       local what, number = 'aside', -1
       g[what] = string.format('%.0f', math.max(g[what] + number, 0))

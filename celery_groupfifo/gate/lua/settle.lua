@@ -81,7 +81,8 @@ local function open_group(group)
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
         local read_entry_7, read_entry_8
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -312,7 +313,7 @@ end
 
 local line, id, group, fence, ended = KEYS[10], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 
-local g, said = open_group(group), {}
+local g, said, over = open_group(group), {}, {}
 local running_12
 do -- running(g, id, fence)
   local r = record_of(g, id)
@@ -332,27 +333,9 @@ for at = #g, 1, -1 do
   local other = g[at]
   local outcome = said[other.id]
   if other.stop == 'f' and other.fence == fence and outcome ~= 'stays' then
-    local read_entry_9, read_entry_10
-    do -- read_entry(other.id)
-      local id = other.id
-      local text = redis_call('HGET', K_entries, id)
-      local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
-      local entry, corrupt
-      if group then
-        entry = {
-          us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
-          at = at,
-        }
-      elseif text then
-        corrupt = text
-      end
-      read_entry_9, read_entry_10 = entry, corrupt
-    end
-    local entry, corrupt = read_entry_9, read_entry_10
     table.remove(g, at)
     if outcome then
-      redis_call('HDEL', K_entries, other.id)
-      redis_call('HINCRBY', K_stats, 'tasks_finished', 1)
+      over[#over + 1] = other.id
       do -- free_identity(other.id, group, g, true)
         local id, ran = other.id, true
         local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
@@ -386,95 +369,118 @@ for at = #g, 1, -1 do
           end
         end
       end
-    elseif entry then
-      redis_call('LPUSH', line, entry.us .. ' ' .. other.id)
     else
-      do -- set_aside(other.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-        local id, why, text = other.id, corrupt and 'corrupt' or 'missing', corrupt
-        do -- write_letter(id, group, why, text or '')
-          local name, text = id, text or ''
-          local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-          local digits_3
-          do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-            local value = math.max(newest + 1, tonumber(K_us_text))
-            digits_3 = string.format('%.0f', value)
-          end
-          local number = digits_3
-          redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-            'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-          if #text > FRONT then
-            redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
-          end
-          do -- append('n ', '', number)
-            local kind, of = 'n ', ''
-            local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-            do -- link(kind, of, newest, number)
-              local older, newer = newest, number
-              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-              local before, after = 'oldest' .. of, 'newest' .. of
-              local following, preceding = newer, older
-              if rows[1] then
-                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-              end
-              if rows[2] then
-                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-              end
-              redis_call('HSET', K_dead, before, following, after, preceding)
-            end
-            do -- link(kind, of, number, '0')
-              local older, newer = number, '0'
-              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-              local before, after = 'oldest' .. of, 'newest' .. of
-              local following, preceding = newer, older
-              if rows[1] then
-                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-              end
-              if rows[2] then
-                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-              end
-              redis_call('HSET', K_dead, before, following, after, preceding)
-            end
-            redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-          end
-          do -- append('g ', ' ' .. group, number)
-            local kind, of = 'g ', ' ' .. group
-            local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-            do -- link(kind, of, newest, number)
-              local older, newer = newest, number
-              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-              local before, after = 'oldest' .. of, 'newest' .. of
-              local following, preceding = newer, older
-              if rows[1] then
-                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-              end
-              if rows[2] then
-                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-              end
-              redis_call('HSET', K_dead, before, following, after, preceding)
-            end
-            do -- link(kind, of, number, '0')
-              local older, newer = number, '0'
-              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-              local before, after = 'oldest' .. of, 'newest' .. of
-              local following, preceding = newer, older
-              if rows[1] then
-                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-              end
-              if rows[2] then
-                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-              end
-              redis_call('HSET', K_dead, before, following, after, preceding)
-            end
-            redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-          end
-          redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+      local read_entry_9, read_entry_10
+      do -- read_entry(other.id)
+        local id, read = other.id, nil
+        local text = read or redis_call('HGET', K_entries, id)
+        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
+        local entry, corrupt
+        if group then
+          entry = {
+            us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+            at = at,
+          }
+        elseif text then
+          corrupt = text
         end
-        if redis_call('HDEL', K_entries, id) == 1 then
-          redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+        read_entry_9, read_entry_10 = entry, corrupt
+      end
+      local entry, corrupt = read_entry_9, read_entry_10
+      if entry then
+        redis_call('LPUSH', line, entry.us .. ' ' .. other.id)
+      else
+        do -- set_aside(other.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+          local id, why, text = other.id, corrupt and 'corrupt' or 'missing', corrupt
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local digits_3
+            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+              local value = math.max(newest + 1, tonumber(K_us_text))
+              digits_3 = string.format('%.0f', value)
+            end
+            local number = digits_3
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
         end
       end
     end
   end
+end
+if over[1] then
+  redis_call('HDEL', K_entries, unpack(over))
+  redis_call('HINCRBY', K_stats, 'tasks_finished', #over)
 end
 do -- write_group(group, g)
   local other, other_g = nil, nil

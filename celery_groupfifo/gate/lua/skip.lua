@@ -97,7 +97,8 @@ local function open_group(group)
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
         local read_entry_10, read_entry_11
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -334,7 +335,8 @@ end
 local function text_in_line(us, id)
   local read_entry_16, read_entry_17
   do -- read_entry(id)
-    local text = redis_call('HGET', K_entries, id)
+    local read = nil
+    local text = read or redis_call('HGET', K_entries, id)
     local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
     local entry, corrupt
     if group then
@@ -365,6 +367,14 @@ local function runs_elsewhere(id)
   return other and other.state == 'r'
 end
 local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
+-- Returns whether an entry of a group has failed, and blocks it.
+local function is_blocked(g)
+  local found = false
+  for _, r in ipairs(g) do
+    found = found or r.stop == 'b'
+  end
+  return found
+end
 -- Take out an entry that does not run; through a stand-in, its task. The caller removes the place in line, and writes
 -- the group. Returns the text of the task's entry, or '' when it is gone already; whether it had failed and blocked its
 -- group, which is unblocked then; its name, and its group.
@@ -490,17 +500,41 @@ local function withdraw(id, group, g)
     end
   end
   if failed then
-    local blocks = false
-    for _, other in ipairs(at) do -- others of the group may have failed beside it
-      blocks = blocks or other.stop == 'b'
-    end
-    if not blocks then
-      do -- clear_flag(of, at, 'b')
-        local group, g, letter = of, at, 'b'
-        redis_call('HDEL', K_flags, letter .. ' ' .. group)
-        do -- drop_mark(g, letter)
-          g.flags = string.gsub(g.flags, letter, '', 1)
-          g.flags = g.flags == '' and '-' or g.flags
+    do -- end_block(of, at, name)
+      local group, g, id = of, at, name
+      if is_blocked(g) then
+        local said_of_block_49, said_of_block_50
+        do -- said_of_block(group, id)
+          local mine, lines = '', {}
+          for line in string.gmatch(redis_call('HGET', K_flags, 'b ' .. group) or '', '[^\n]+') do
+            mine = string.find(line, '{"entry": "' .. id .. '", ', 1, true) == 1 and line or mine
+            lines[#lines + 1] = line
+          end
+          said_of_block_49, said_of_block_50 = mine, lines
+        end
+        local mine, lines = said_of_block_49, said_of_block_50
+        local rest = {}
+        for _, line in ipairs(lines) do
+          rest[#rest + 1] = line ~= mine and line or nil
+        end
+        redis_call('HSET', K_flags, 'b ' .. group, table.concat(rest, '\n'))
+      else
+        do -- clear_flag(group, g, 'b')
+          local letter = 'b'
+          redis_call('HDEL', K_flags, letter .. ' ' .. group)
+          do -- drop_mark(g, letter)
+            g.flags = string.gsub(g.flags, letter, '', 1)
+            g.flags = g.flags == '' and '-' or g.flags
+          end
+        end
+        for _, r in ipairs(g) do
+          if r.stop == 'h' then
+            do -- look_soon(K_HOLDS, 'h ' .. group .. ' ' .. r.id)
+              local score, member = K_HOLDS, 'h ' .. group .. ' ' .. r.id
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
         end
       end
     end
@@ -803,8 +837,8 @@ do -- advance({}, line, group, g, out)
         while free and g[1] and not head do
           local read_entry_12, read_entry_13
           do -- read_entry(g[1].id)
-            local id = g[1].id
-            local text = redis_call('HGET', K_entries, id)
+            local id, read = g[1].id, nil
+            local text = read or redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
@@ -848,7 +882,8 @@ do -- advance({}, line, group, g, out)
       local id = string.sub(item, 18)
       local read_entry_14, read_entry_15
       do -- read_entry(id)
-        local text = redis_call('HGET', K_entries, id)
+        local read = nil
+        local text = read or redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then

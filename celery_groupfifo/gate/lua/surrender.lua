@@ -86,7 +86,8 @@ local function open_group(group)
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
         local read_entry_8, read_entry_9
         do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
+          local read = nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -403,7 +404,8 @@ for i = 4 + count, #ARGV, 4 do
             local id = other.id
             local read_entry_10
             do -- read_entry(id)
-              local text = redis_call('HGET', K_entries, id)
+              local read = nil
+              local text = read or redis_call('HGET', K_entries, id)
               local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
               local entry, corrupt
               if group then
@@ -437,7 +439,8 @@ for i = 4 + count, #ARGV, 4 do
           local id = r.id
           local read_entry_10
           do -- read_entry(id)
-            local text = redis_call('HGET', K_entries, id)
+            local read = nil
+            local text = read or redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
@@ -460,7 +463,11 @@ for i = 4 + count, #ARGV, 4 do
         end
       end
       local stopped = r.stop == 'p' or r.stop == 'b'
-      if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+      local waits = r.due ~= '-' and tonumber(r.due) > now_ms()
+      if not stopped and not waits and has_flag(g, 'b') then -- another one of its group has failed
+        r.stop, r.due, stopped = 'h', '-', true
+      end
+      if stopped or waits then
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil
@@ -499,8 +506,8 @@ for i = 4 + count, #ARGV, 4 do
       else
         local read_entry_11, read_entry_12
         do -- read_entry(r.id)
-          local id = r.id
-          local text = redis_call('HGET', K_entries, id)
+          local id, read = r.id, nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
@@ -1047,8 +1054,8 @@ for i = 4 + count, #ARGV, 4 do
         local r = other
         local read_entry_13
         do -- read_entry(r.id)
-          local id = r.id
-          local text = redis_call('HGET', K_entries, id)
+          local id, read = r.id, nil
+          local text = read or redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then

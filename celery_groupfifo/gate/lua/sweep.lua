@@ -70,9 +70,9 @@ end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
--- Returns the entry; nothing when there is none, and its text when it can't be read.
-local function read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
+-- Returns the entry; nothing when there is none, and its text when it can't be read. read: the text, if it is read.
+local function read_entry(id, read)
+  local text = read or redis_call('HGET', K_entries, id)
   local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
@@ -972,7 +972,11 @@ while at < #members do -- grows when a crowd comes in
         end
       end
       local stopped = r.stop == 'p' or r.stop == 'b'
-      if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+      local waits = r.due ~= '-' and tonumber(r.due) > now_ms()
+      if not stopped and not waits and has_flag(g, 'b') then -- another one of its group has failed
+        r.stop, r.due, stopped = 'h', '-', true
+      end
+      if stopped or waits then
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil

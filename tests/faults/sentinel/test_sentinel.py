@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 
@@ -127,6 +128,18 @@ def test_on_each_pool(make_watched_stage: MakeStage, scene: Callable[[SentinelSt
 @pytest.mark.parametrize("scene", [_behind, _frozen])
 def test_with_a_broker_elsewhere(make_watched_stage: MakeStage, scene: Callable[[SentinelStage], None]) -> None:
     scene(make_watched_stage(broker_elsewhere=True))
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.parametrize("queues", ["classic", "quorum"])
+@pytest.mark.parametrize("scene", [_behind, _frozen])
+def test_with_rabbitmq(
+    make_watched_stage: MakeStage, rabbitmq_url: str, scene: Callable[[SentinelStage], None], queues: str
+) -> None:
+    """The gate fails over under load; tickets of releases that are lost with the old master are stale, or missing."""
+    kind = {"task_default_queue_type": "quorum", "task_default_exchange_type": "direct"} if queues == "quorum" else {}
+    own = {"broker_url": rabbitmq_url, "task_default_queue": f"sentinel-{uuid4().hex[:8]}", **kind}
+    scene(make_watched_stage(broker_elsewhere=True, **own))
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])

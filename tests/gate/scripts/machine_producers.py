@@ -202,6 +202,7 @@ class Producers(Machine):
         id = min(self.revoked_before_their_start())
         if id[0] in self.model.draining:
             return
+        self.catch_up()  # else its place may be the one that it had before
         with self.replaying(False):
             assert self.world.park(id, id[0], queue, delay=delay)
         self.revoked.remove(id)

@@ -334,3 +334,65 @@ def test_verify_knows_batches(world: World) -> None:
 def test_the_owner_is_the_leaders(world: World) -> None:
     led(world)
     assert {each.owner for each in flights(world).values()} == {quote("w1")}
+
+
+# -- many --------------------------------------------------------------------------------------------------------------
+
+
+def numbered(world: World, many: int, **more: Any) -> list[str]:
+    """Park entries, and return their ids."""
+    ids = [f"n{number:02}" for number in range(many)]
+    for id in ids:
+        world.park(id, **more)
+    return ids
+
+
+def test_a_batch_of_many_costs_few_commands(world: World) -> None:
+    ids = numbered(world, 60)
+    ticket = begun(world)
+    gather(world, ticket, 0)
+    world.gate.settle(ticket, [])  # the scripts are loaded
+    before = int(world.redis.info("stats")["total_commands_processed"])
+    assert gather(world, ticket, 49) == ids[1:50]
+    assert world.gate.settle(ticket, ids[1:50])
+    assert int(world.redis.info("stats")["total_commands_processed"]) - before < 30
+    assert world.stat("runs_finished") == 49
+    assert world.waiting() == ids[50:]
+
+
+def test_revoked_entries_among_many_are_passed_over(world: World) -> None:
+    ids = numbered(world, 40)
+    ticket = begun(world)
+    gone = {ids[at] for at in (1, 5, 16, 17, 18, 39)}
+    for id in gone:
+        assert world.gate.revoke(id) is not None
+    left = [id for id in ids[1:] if id not in gone]
+    assert gather(world, ticket, 30) == left[:30]
+    assert world.waiting() == left[30:]
+    world.gate.settle(ticket, left[:30])
+    world.finish(ticket)
+    assert rest(world) == left[30:]
+    assert world.redis.hlen(world.keys.groups) == world.redis.hlen(world.keys.entries) == 0
+
+
+@pytest.mark.parametrize("at", [1, 16, 17, 20])
+def test_an_entry_that_does_not_fit_keeps_its_place_among_many(world: World, at: int) -> None:
+    ids = numbered(world, at)
+    world.park("other", queue="other")
+    behind = [f"m{number:02}" for number in range(20)]
+    for id in behind:
+        world.park(id)
+    assert gather(world, begun(world), 49) == ids[1:]
+    assert world.waiting() == ["other", *behind]
+
+
+def test_those_without_an_outcome_among_many_go_back_in_their_order(world: World) -> None:
+    ids = numbered(world, 45)
+    ticket = begun(world)
+    assert gather(world, ticket, 40) == ids[1:41]
+    over = [*ids[1:5], *ids[20:30]]
+    assert world.gate.settle(ticket, over)
+    left = [id for id in ids[1:] if id not in over]
+    assert world.waiting() == left
+    world.finish(ticket)
+    assert rest(world) == left

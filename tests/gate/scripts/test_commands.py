@@ -16,8 +16,8 @@ def servers_clock(world: World) -> None:
 def commands(world: World) -> int:
     """The commands since the last reset, inside of scripts."""
     stats = world.redis.info("commandstats")
-    own = {"cmdstat_evalsha", "cmdstat_script|load", "cmdstat_info", "cmdstat_config|resetstat"}
-    return sum(each["calls"] for name, each in stats.items() if name not in own)
+    own = {"cmdstat_evalsha", "cmdstat_script", "cmdstat_info", "cmdstat_config"}  # Redis 6.2 has no "script|load"
+    return sum(each["calls"] for name, each in stats.items() if name.partition("|")[0] not in own)
 
 
 def test_a_park_to_a_busy_group(world: World) -> None:

@@ -165,6 +165,44 @@ def test_the_order_of_each_group_is_as_ever(world: World) -> None:
         assert [id for id in order if id.startswith(f"a{number}")] == [f"a{number}.{turn}" for turn in range(4)]
 
 
+def test_a_block_gives_back_the_turn_of_the_ticket_beside_it(world: World) -> None:
+    for id in "ab":
+        park(world, id, "g", "big", limits=Limits(concurrency=2).text())
+    a = begin(world)
+    park(world, "c", "other", "big")
+    assert world.queued() == ["b"]
+    assert world.fail(a).blocked
+    assert [begin_next(world), begin_next(world)] == ["c", None]
+    Groups(world.app, world.gate).skip("g", expected="a")
+    assert begin_next(world) == "b"
+
+
+@pytest.mark.parametrize("where", ["waits in the row", "waits in line"])
+def test_what_waits_for_its_turn_beside_a_block_goes_out_after_it(world: World, where: str) -> None:
+    for id in "ab":
+        park(world, id, "g", "big", limits=Limits(concurrency=2).text())
+    if where == "waits in the row":
+        park(world, "c", "other", "big")
+    a = begin(world) if where == "waits in the row" else world.begin(world.receive())
+    assert a is not None and world.fail(a).blocked
+    found = [begin_next(world), begin_next(world)]
+    assert found == (["c", None] if where == "waits in the row" else [None, None])
+    Groups(world.app, world.gate).skip("g", expected="a")
+    assert begin_next(world) == "b"
+
+
+def begin_next(world: World) -> str | None:
+    """Sweep, and begin what has come out; drop stale tickets."""
+    world.sweep()
+    while world.queued():
+        message = world.pop()
+        assert message is not None
+        ticket = ticket_of(message)
+        if world.begin(ticket):
+            return ticket.id
+    return None
+
+
 def test_heads_without_a_fair_key_share_the_queue(world: World) -> None:
     fill(world, "a", 5)
     for number in range(5):

@@ -197,6 +197,30 @@ def test_moved_parts_go_along_in_order(world: World) -> None:
     assert world.waiting() == ["d"], "what is sent later is of its own group"
 
 
+def test_the_limit_of_an_operator_lets_others_run_beside_a_part(world: World) -> None:
+    ticket = world.run("a")
+    world.park("x")
+    Groups(world.app, world.gate).limit("g", concurrency=2)
+    world.insert("b", ticket, 1)
+    assert world.queued() == [], "it counts from the next start on"
+    part = next_run(world, ticket)
+    world.invite(part, "q")
+    assert world.queued() == ["x"], "beside it, and before what it sends"
+    world.insert("c", part, 1)
+    assert world.waiting() == ["c"]
+
+
+def test_a_call_that_drops_the_oldest_drops_a_part(world: World) -> None:
+    ticket = world.run("a")
+    world.insert("b", ticket, 1)
+    world.insert("c", ticket, 2)
+    assert world.park("x", bound=Bound(2, "drop_oldest"))
+    assert world.waiting() == ["c", "x"]
+    assert world.insert("b", ticket, 1), "sent again, it is no new part"
+    assert world.insert("d", ticket, 3)
+    assert world.waiting() == ["c", "d", "x"], "the others stay together"
+
+
 def test_a_halted_group_goes_on_with_it(world: World) -> None:
     groups, ticket = Groups(world.app, world.gate), world.run("a")
     world.park("x")

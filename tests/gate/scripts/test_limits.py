@@ -13,7 +13,7 @@ from celery_groupfifo import Groups
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.records import Limits
-from celery_groupfifo.windows import Rate
+from celery_groupfifo.windows import Breaker, Rate
 from tests.support.world import World, ticket_of
 
 TWO_A_SECOND = Limits(Rate(2, 1000)).text()
@@ -303,14 +303,35 @@ def test_a_retry_keeps_one_place(world: World) -> None:
 def test_two_that_fail_beside_each_other_block_until_both_are_decided_on(world: World) -> None:
     for id in "abc":
         world.park(id, limits=Limits(concurrency=2).text())
-    for ticket in begin_all(world):
+    for ticket in begin_all(world)[::-1]:
         assert world.fail(ticket).blocked
     groups = Groups(world.app, world.gate)
-    for id in "ab":
-        assert groups.get("g").state == "blocked"
+    for id, beside in (("b", " a failed beside it, and blocks it after that."), ("a", "")):
+        group = groups.get("g")
+        assert (group.state, group.head, group.last_error) == ("blocked", id, "ValueError: boom")
+        said = groups.explain("g", ask_workers=False)
+        assert f"the failure of t[{id}] " in said and said.endswith(f"retry, skip or drop.{beside}"), said
+        assert "1 task waits behind it" in said
         assert groups.verify() == []
         groups.skip("g", expected=id)
     assert world.queued() == ["c"] and groups.get("g").state == "waiting"
+
+
+def test_each_of_two_that_open_a_breaker_leaves_as_its_own_policy_says(world: World) -> None:
+    breaker = Breaker(1, 60_000, 3000)
+    for id in "ab":
+        world.park(id, limits=THREE_AT_ONCE)
+    a, b = begin_all(world)
+    assert world.fail(a, policy="dead_letter", breaker=breaker).blocked
+    world.tick(1000)
+    assert world.fail(b, policy="continue", breaker=breaker).blocked
+    world.tick(2000)
+    world.sweep()
+    assert Groups(world.app, world.gate).get("g").head == "b"
+    world.tick(1000)
+    world.sweep()
+    (letter,) = Groups(world.app, world.gate).dead_letters()
+    assert (letter.id, letter.exception, world.depth()) == ("a", "ValueError: boom", 0)
 
 
 def test_a_block_halts_the_group_beside_running_ones(world: World) -> None:
@@ -322,15 +343,64 @@ def test_a_block_halts_the_group_beside_running_ones(world: World) -> None:
     assert world.queued() == [] and world.waiting() == ["d"]
 
 
-def test_a_block_lets_the_ticket_at_the_broker_begin_and_nothing_else(world: World) -> None:
+def test_a_block_calls_in_the_ticket_at_the_broker(world: World) -> None:
     for id in "abcd":
         world.park(id, limits=THREE_AT_ONCE)
     a = begun(world)
     world.invite(a, "q")
-    assert world.queued() == ["b"] and world.fail(a, policy="block").blocked
-    world.finish(begun(world), take="lists", lists=world.lists("q"))
+    message = world.pop()
+    assert message is not None and world.fail(a, policy="block").blocked
+    assert world.begin(ticket_of(message)) is None
     world.idle_sweeps(5000)
-    assert world.queued() == [] and world.waiting() == ["c", "d"]
+    groups = Groups(world.app, world.gate)
+    assert (world.queued(), world.waiting(), groups.verify()) == ([], ["c", "d"], [])
+    assert (groups.stats().held, groups.stats().waiting) == (2, 0)
+    groups.skip("g", expected="a")
+    assert world.queued() == [] and world.waiting() == ["c", "d"], "b comes before them"
+    world.sweep()
+    assert [ticket.id for ticket in begin_all(world)] == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize("ends", ["retry", "drop", "itself"])
+def test_what_a_block_has_halted_goes_on_when_it_is_over(world: World, ends: str) -> None:
+    for id in "abcd":
+        world.park(id, limits=THREE_AT_ONCE)
+    a, b, c = begin_all(world)
+    world.hold(c, 5000)
+    assert world.fail(a, policy="block", lasts=60_000).blocked
+    world.gate.surrender([(b, True)], world.lists("q"))
+    world.tick(5000)
+    world.sweep()
+    groups = Groups(world.app, world.gate)
+    assert (world.queued(), world.waiting(), groups.verify()) == ([], ["d"], []), "neither a loss nor a retry goes on"
+    if ends == "retry":
+        groups.retry("g")
+    elif ends == "drop":
+        groups.drop("g", expected="a")
+    else:
+        world.tick(55_000)
+        world.sweep()
+    world.sweep()
+    assert sorted(world.queued()) == (["a", "b", "c"] if ends == "retry" else ["b", "c"])
+    assert (groups.get("g").state, groups.verify()) == ("waiting", [])
+
+
+def test_what_a_block_has_halted_stays_halted_by_a_second_one(world: World) -> None:
+    for id in "abcd":
+        world.park(id, limits=THREE_AT_ONCE)
+    a, b, c = begin_all(world)
+    world.gate.surrender([(c, False)], world.lists("q"))
+    assert world.fail(a).blocked and world.fail(b).blocked
+    assert world.pop() is not None and world.queued() == []  # the ticket, stale by now
+    groups = Groups(world.app, world.gate)
+    groups.pause("g")
+    groups.resume("g")
+    for id in "ab":
+        world.idle_sweeps(5000)
+        assert (world.queued(), groups.get("g").state, groups.verify()) == ([], "blocked", [])
+        groups.skip("g", expected=id)
+    world.sweep()
+    assert [ticket.id for ticket in begin_all(world)] == ["c", "d"]
 
 
 def test_a_finish_that_finds_only_a_stale_ticket_of_a_group_with_limits(world: World) -> None:

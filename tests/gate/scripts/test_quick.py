@@ -10,6 +10,7 @@ import pytest
 from celery_groupfifo import Groups
 from celery_groupfifo.gate.keys import Keys
 from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.gate.records import whole_end
 from lua import build
 from tests.support.world import PLAIN, World, make_entry
 
@@ -36,8 +37,9 @@ def state(world: World) -> dict[Any, Any]:
 
 
 def words(reply: Any) -> list[str]:
-    """A reply, as its reader takes it: a number alone is as good as a list of it."""
-    return [word.decode() if isinstance(word, bytes) else str(word) for word in ([reply] if reply == 1 else reply)]
+    """A reply, as its reader takes it: a number alone is as good as a list of it, and a short end as a whole one."""
+    whole = [reply] if reply == 1 else whole_end(reply) if len(reply) == 2 and reply[0] != 1 else reply
+    return [word.decode() if isinstance(word, bytes) else str(word) for word in whole]
 
 
 def done_both_ways(world: World, call: Call) -> None:

@@ -53,6 +53,18 @@ FAULTS = {
         "if r and r.state == 'r' and r.owner == owner then",
         "if false then",
     ),
+    "a task with several keys waits for its first place only": (
+        {"order", "overlap"},
+        "park_several",
+        "'k ' .. r.id) or ''",
+        "'- ' .. r.id) or ''",
+    ),
+    "a tenant fills the queue": (
+        {"turns"},
+        "park",
+        "out >= tonumber(weight)",
+        "false",
+    ),
     "the end of any run of a task is accepted": (
         {"refused"},
         "finish",
@@ -91,7 +103,8 @@ def test_a_day_with_failures_breaks_no_rule(redis_url: str, seed: int) -> None:
     counts = outcome.judge.counts
     assert not outcome.judge.breaches, said(outcome)
     assert outcome.left == {}
-    kinds = ("killed", "stalled", "restarted", "repeats", "retries", "refused", "tickets lost", "tickets doubled")
+    faults = ("killed", "stalled", "restarted", "repeats", "retries", "refused", "tickets lost", "tickets doubled")
+    kinds = (*faults, "with several keys", "full turns")
     assert {kind: counts[kind] for kind in kinds if not counts[kind]} == {}, "the day was too quiet"
     assert counts["ended"] + counts["revoked"] == counts["accepted"] > 300
 

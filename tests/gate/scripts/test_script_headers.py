@@ -8,7 +8,18 @@ from dataclasses import dataclass
 
 import pytest
 
-from celery_groupfifo.gate import batches, cutting, gate, insert, observations, parks, recovery, scripts
+from celery_groupfifo.gate import (
+    batches,
+    cutting,
+    gate,
+    insert,
+    observations,
+    parking,
+    parks,
+    places,
+    recovery,
+    scripts,
+)
 from celery_groupfifo.gate.keys import BASE
 from lua import build
 from tests.gate.scripted import CASES, Case, Made, recorded
@@ -96,10 +107,11 @@ def used(name: str, kind: str) -> Said:
 
 
 def test_every_operation_of_the_gate_has_a_case_here() -> None:
-    source = "".join(map(inspect.getsource, (gate, batches, cutting, insert, recovery, observations)))
+    source = "".join(map(inspect.getsource, (gate, batches, cutting, insert, parking, recovery, observations)))
     called = re.findall(r"(?:store\.run|run_all|_run_until_answered)\(\s*\"(\w+)\"", source)
     called += re.findall(r"accept\(self\.store, [\w.]+, \"(\w+)\"", source)
     called += re.findall(r"\"(park\w*)\"", inspect.getsource(parks.script_of))
+    called += re.findall(r"run\(\"(revoke)\"", inspect.getsource(places))
     handed_out = re.findall(r"^        +return \"(\w+)\", ", source, re.M)
     assert {case.script for case in CASES} == {*called, *handed_out, "stamp"}  # that one is called by stamps.py
 

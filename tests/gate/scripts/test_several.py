@@ -300,6 +300,27 @@ def test_beside_tasks_with_a_concurrency_it_has_its_groups_for_itself(world: Wor
     assert world.queued() == ["z"]
 
 
+def test_a_block_of_another_group_halts_it(world: World, groups: Groups) -> None:
+    groups.limit("B", concurrency=3)
+    world.park("b", "B")
+    b = begun(world, "b")
+    a = world.run("a", "A")
+    world.park("t", "A", others=["B"])
+    world.invite(b, "q")
+    settled(world)
+    assert [flight.id for flight in world.group("B").flights] == ["b", "t;k1"]
+    assert world.fail(b, "B").blocked
+    world.finish(a, "A")
+    settled(world)
+    assert world.queued() == [] and groups.verify() == []
+    assert "the first in 'B', which another task blocks" in groups.explain("A", ask_workers=False)
+    groups.skip("B", expected="b")
+    settled(world)
+    world.finish(begun(world), "A")
+    settled(world)
+    assert [world.depth(key) for key in "AB"] == [0, 0]
+
+
 def test_an_eta_that_is_reserved_holds_all_of_its_groups(world: World) -> None:
     world.park("t", "A", others=["B"], delay=5000, reserves=True)
     world.park("b", "B")

@@ -173,6 +173,18 @@ def test_an_eta_is_rejected(make: Callable[..., Celery], given: str, way: str, t
     assert in_line(app) == ["a", "b"]
 
 
+@pytest.mark.parametrize("said", ["at_due", "reserve"])
+@pytest.mark.parametrize("year", [5140, 9999])
+def test_an_eta_that_never_comes(make: Callable[..., Celery], said: str, year: int) -> None:
+    app = make()
+    app.tasks["send"].apply_async(("k",), eta=datetime(year, 1, 1), group_eta=said, task_id="a")
+    found, groups = Groups(app).find("a"), Groups(app)
+    assert found is not None and found.due is not None
+    assert 94 < (found.due - later()) / timedelta(days=365.25) < 96
+    assert (groups.stats().scheduled, groups.stats().held) == (int(said == "at_due"), int(said == "reserve"))
+    groups.revoke("a")
+
+
 def test_an_eta_in_a_bulk_is_rejected(make: Callable[..., Celery]) -> None:
     app = make()
     strict = app.tasks["strict"]

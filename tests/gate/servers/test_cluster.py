@@ -18,7 +18,7 @@ from celery.utils import uuid
 from redis.exceptions import MovedError
 
 from celery_groupfifo import GroupFifo, Groups, InvalidSetting, UnsupportedServer, UnsupportedState, WrongState
-from celery_groupfifo.errors import GateUnavailable
+from celery_groupfifo.errors import GateUnavailable, NotReplicated
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.keys import Quoted, quote
 from celery_groupfifo.gate.model import Ticket
@@ -415,3 +415,42 @@ def test_a_cluster_as_the_broker() -> None:
     app = Celery("clustered", broker="redis+cluster://shop:7000", set_as_current=False)
     with pytest.raises(InvalidSetting, match="a Redis Cluster can't be the broker"):
         build_gate(app)
+
+
+def test_each_partition_waits_for_the_replicas_of_its_own_node() -> None:
+    """One replica hangs: parks of its master's partitions are told, those of the other one are confirmed."""
+    with RedisCluster(2, replicas=2) as cluster:
+        app = app_at(cluster.url, groupfifo_wait_replicas=1, groupfifo_lease_ttl=4.0)
+        gate = build_gate(app, send=lambda queue, message: None)
+        places = [cluster.master_of(slot_of(at, gate.settings.namespace)) for at in range(PARTITIONS)]
+        of = {id(keys): place for keys, place in zip(gate.keyspace.partitions, places, strict=True)}
+        hung, other = cluster.masters
+        names = [f"g{number}" for number in range(100)]
+        theirs, ours = (
+            next(name for name in names if of[id(gate.keyspace.of_group(quote(name)))] is node)
+            for node in (hung, other)
+        )
+        for group in (theirs, ours):
+            assert gate.park(make_entry(gate, f"first-{group}", group), gate.number()), "both have it"
+        confirms = cluster.client(cluster.replicas[1])
+        before = cluster.client(other).info("commandstats")["cmdstat_wait"]["calls"]
+        cluster.freeze(cluster.replicas[0])
+        assert gate.park(make_entry(gate, "second", ours), gate.number())
+        keys = gate.keyspace.of_group(quote(ours))
+        assert cluster.client(other).info("commandstats")["cmdstat_wait"]["calls"] == before + 1
+        confirms.execute_command("READONLY")
+        assert confirms.hexists(keys.entries, "second"), "it is there when the call returns"
+        entries = [make_entry(gate, f"{name}-{group}", group) for name in "ab" for group in (theirs, ours)]
+        numbers = gate.numbers_of(entries)
+        with pytest.raises(NotReplicated, match="0 of 1 replicas have confirmed it within") as raised:
+            gate.park_all(entries, numbers)
+        assert raised.value.replies == [1, 1, 1, 1], "they are parked all the same"
+        cluster.thaw(cluster.replicas[0])
+        until(lambda: cluster.client(hung).wait(1, 100) == 1)
+        assert gate.park_all(entries, numbers) == [True] * 4, "once"
+        depths = [
+            cluster.client(node).llen(gate.keyspace.of_group(quote(group)).line(quote(group)))
+            for node, group in ((hung, theirs), (other, ours))
+        ]
+        assert depths == [2, 3]
+        gate.store.close()

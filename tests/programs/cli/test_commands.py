@@ -227,6 +227,23 @@ def test_partitions(shop: Shop, run: Run, run_json: RunJson) -> None:
     assert "has groupfifo_partitions = 4, and this process has 1" in said and "Traceback" not in said
 
 
+def test_partitions_that_grow(shop: Shop, run: Run, run_json: RunJson) -> None:
+    shop.app.conf.update(groupfifo_partitions=64, groupfifo_partitions_before=1)
+    setattr(shop.app, _ATTRIBUTE, (os.getpid(), {"groupfifo": build_gate(shop.app)}))
+    shop.send("k", "a")
+    assert "Nothing was done" in run("partitions", "64", code=1).stderr
+    assert "grows to groupfifo_partitions = 64, not to 8" in run("partitions", "8", "--yes", code=2).stderr
+    said = run("partitions", "64", "--yes", code=1).stderr
+    assert said.startswith("1 groups still hold something in their old partitions: 'k'. They leave when they have run")
+    assert run_json("partitions", "64", "--yes", code=1)["groups"] == ["k"]
+    assert run_json("show", "k")["group"]["depth"] == 1
+    run("skip", "k", "--yes")
+    assert run("partitions", "64", "--yes").stdout.startswith("The gate has 64 partitions now, and every group")
+    assert "has 64 partitions already" in run("partitions", "64", "--yes").stdout
+    run("pause", "k")
+    assert run_json("show", "k")["group"]["state"] == "paused"
+
+
 def test_terminate(shop: Shop, run: Run, run_json: RunJson, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.send("k", "a")
     assert "is not at the gate" in run("terminate", "x", code=1).stderr

@@ -46,8 +46,8 @@ SCRIPTS = (
     Mutant(
         "what a lost worker ran is never found: an end notes nothing of what it takes",
         "lua/quick/finish.lua",
-        "' ' .. (taken or '-') .. ' -'",
-        "' - -'",
+        "(taken and of .. ' ' .. taken or '- -') .. ' -'",
+        "'- - -'",
         ("tests/gate/scripts/test_leases.py::test_all_runs_of_a_lost_worker_are_found",),
     ),
     Mutant(
@@ -111,7 +111,7 @@ SCRIPTS = (
     ),
     Mutant(
         "a tenant loses a turn with a group that is paused",
-        "lua/pause.lua",
+        "lua/lib/halt.lua",
         "(r.state == 'w' or r.stop == 't')",
         "r.stop == 't'",
         ("tests/gate/scripts/test_fair.py::test_the_next_one_goes_out_when_a_ticket_counts_no_more",),
@@ -232,10 +232,75 @@ SCRIPTS = (
     ),
     Mutant(
         "one of two that have failed ends the block of both",
-        "lua/lib/withdraw.lua",
-        "    if not blocks then\n",
-        "    if failed then\n",
+        "lua/lib/halt.lua",
+        "  if is_blocked(g) then\n",
+        "  if g.flags == '-' then\n",
         ("tests/gate/scripts/test_limits.py::test_two_that_fail_beside_each_other_block_until_both_are_decided_on",),
+    ),
+    Mutant(
+        "of several that block a group, the last one is shown",
+        "lua/lib/block.lua",
+        "g) and redis.call('HGET', K.flags, 'b ' .. group) .. '\\n' or ''\n",
+        "g) and ''\n  before = ''\n",
+        ("tests/gate/scripts/test_limits.py::test_two_that_fail_beside_each_other_block_until_both_are_decided_on",),
+    ),
+    Mutant(
+        "of several that block a group, the first one is shown for ever",
+        "lua/lib/halt.lua",
+        "    redis.call('HSET', K.flags, 'b ' .. group, table.concat(rest, '\\n'))\n",
+        "",
+        ("tests/gate/scripts/test_limits.py::test_two_that_fail_beside_each_other_block_until_both_are_decided_on",),
+    ),
+    Mutant(
+        "of several that block a group, each leaves as the last one's policy says",
+        "lua/lib/halt.lua",
+        " == 1 and line or mine\n",
+        " and line or line\n",
+        ("tests/gate/scripts/test_limits.py::test_each_of_two_that_open_a_breaker_leaves_as_its_own_policy_says",),
+    ),
+    Mutant(
+        "a ticket at the broker begins beside a block",
+        "lua/lib/halt.lua",
+        "    if r.state == 'w' or r.stop == 't'",
+        "    if r.stop == 't'",
+        (
+            "tests/gate/scripts/test_limits.py::test_a_block_calls_in_the_ticket_at_the_broker",
+            "tests/gate/scripts/test_fair.py::test_a_block_gives_back_the_turn_of_the_ticket_beside_it",
+        ),
+    ),
+    Mutant(
+        "a head whose turn comes goes out beside a block",
+        "lua/lib/halt.lua",
+        "    if r.state == 'w' or r.stop == 't'",
+        "    if r.state == 'w'",
+        ("tests/gate/scripts/test_fair.py::test_what_waits_for_its_turn_beside_a_block_goes_out_after_it",),
+    ),
+    Mutant(
+        "a task of another group starts beside a block in one of its groups",
+        "lua/lib/halt.lua",
+        " or r.stop == 's' then",
+        " then",
+        ("tests/gate/scripts/test_several.py::test_a_block_of_another_group_halts_it",),
+    ),
+    Mutant(
+        "a retry, or what a lost worker had, goes out beside a block",
+        "lua/lib/resume.lua",
+        "not waits and has_flag(g, 'b') then",
+        "not waits and stopped then",
+        (
+            "tests/gate/scripts/test_limits.py::test_what_a_block_has_halted_goes_on_when_it_is_over",
+            "tests/gate/scripts/test_limits.py::test_what_a_block_has_halted_stays_halted_by_a_second_one",
+        ),
+    ),
+    Mutant(
+        "what a block has halted waits for ever",
+        "lua/lib/halt.lua",
+        "      if r.stop == 'h' then\n",
+        "      if r.stop == 'H' then\n",
+        (
+            "tests/gate/scripts/test_limits.py::test_what_a_block_has_halted_goes_on_when_it_is_over",
+            "tests/gate/scripts/test_limits.py::test_a_block_calls_in_the_ticket_at_the_broker",
+        ),
     ),
     Mutant(
         "an empty place counts as that of its task that was parked again",
@@ -376,9 +441,9 @@ SCRIPTS = (
     ),
     Mutant(
         "a group that is blocked goes on with its next one",
-        "lua/lib/operate.lua",
-        "  set_flag(group, g, 'b', stamped(flag))\n",
-        "  table.remove(g)\n  set_flag(group, g, 'b', stamped(flag))\n",
+        "lua/lib/block.lua",
+        "  halt_others(group, g)\n",
+        "  halt_others(group, g)\n  table.remove(g)\n",
         ("tests/gate/groups/test_block.py::test_retry_runs_the_same_task_again_under_a_new_fence",),
     ),
     Mutant(
@@ -412,8 +477,8 @@ SCRIPTS = (
     Mutant(
         "a hand-off ignores a delay",
         "lua/lib/resume.lua",
-        " or (r.due ~= '-' and tonumber(r.due) > now_ms()) then\n",
-        " then\n",
+        "r.due ~= '-' and tonumber(r.due) > now_ms()\n",
+        "false\n",
         ("tests/gate/scripts/test_continuation.py::test_a_surrendered_run_with_a_replacement_waits_for_its_due_time",),
     ),
     Mutant(
@@ -436,6 +501,13 @@ SCRIPTS = (
         "    own = ticket == false and list == from\n",
         "    own = ticket == false and list\n",
         ("tests/gate/scripts/test_finish.py::test_the_own_successor_waits_for_the_lists_before_its_own",),
+    ),
+    Mutant(
+        "the own successor of a usual end is told a fence that the gate does not know",
+        "gate/records.py",
+        'fence = fence.split(b" ", 3)[2]',
+        'fence = fence.split(b" ", 5)[4]',
+        ("tests/gate/scripts/test_quick.py::test_ends",),
     ),
     Mutant(
         "a worker that dies between a pop and its reservation loses the group",
@@ -795,14 +867,14 @@ MODULES = (
     ),
     Mutant(
         "a park returns though no replica has confirmed it",
-        "gate/gate.py",
+        "gate/parking.py",
         "        if few is not None:\n            raise few\n        return answer\n",
         "        return answer\n",
         ("tests/gate/servers/test_replicas.py::test_a_task_that_no_replica_confirms_is_told_and_parked_once",),
     ),
     Mutant(
         "the number of a park that no replica confirmed is used by another call",
-        "gate/gate.py",
+        "gate/parking.py",
         " and few is None:  # else the number is for the repetition\n",
         ":\n",
         ("tests/gate/servers/test_replicas.py::test_a_number_that_was_not_confirmed_is_used_for_its_repetition_only",),
@@ -1724,7 +1796,7 @@ OPTIONS = (
     ),
     Mutant(
         "a block that is to end by itself lasts for ever",
-        "lua/lib/operate.lua",
+        "lua/lib/block.lua",
         "  if lasts > 0 then\n",
         "  if false then\n",
         (
@@ -1986,7 +2058,7 @@ OPTIONS = (
     ),
     Mutant(
         "a pause does not reach the ticket of a task whose first key is another",
-        "lua/pause.lua",
+        "lua/lib/halt.lua",
         "    call_back(r.id)\n",
         "",
         ("tests/gate/scripts/test_several.py::test_a_pause_of_any_of_its_groups_holds_it",),
@@ -2261,6 +2333,30 @@ SCALE = (
         ("tests/gate/groups/test_purge.py::test_a_sweep_goes_on_with_what_an_operator_has_left",),
     ),
     Mutant(
+        "a look goes through a whole line in one call",
+        "groups/reader.py",
+        "WALKED = 1600",
+        "WALKED = 9999",
+        ("tests/gate/groups/test_every_verb.py::test_no_call_of_any_verb_touches_more_than_a_part",),
+    ),
+    Mutant(
+        "a revoke takes a place in line for one that is cut off",
+        "lua/revoke.lua",
+        "in_line, at = false, tonumber(at)",
+        "in_line, at = true, tonumber(at)",
+        ("tests/gate/groups/test_long_lines.py::test_a_revoke_beside_a_part_that_is_cut_off_looks_in_parts",),
+    ),
+    Mutant(
+        "groups that resume hide others from the list",
+        "groups/listing.py",
+        "            rank = max(rank - AT_ONCE, 0)\n            continue\n",
+        "            pass\n",
+        (
+            "tests/gate/groups/test_long_lines.py::"
+            "test_paused_groups_are_listed_page_by_page_though_some_resume_meanwhile",
+        ),
+    ),
+    Mutant(
         "a task that was revoked and sent again is ended with what was cut off",
         "lua/revoke.lua",
         "      add_mark(g, 'v')\n",
@@ -2314,8 +2410,8 @@ SCALE = (
     ),
     Mutant(
         "a search in a line goes by time alone",
-        "lua/place.lua",
-        "    halves = not halves\n",
+        "lua/lib/by_time.lua",
+        "turn % 3 == 0 and 0.5 or ",
         "",
         ("tests/gate/groups/test_long_lines.py::test_times_that_are_uneven_cost_a_few_looks_more",),
     ),
@@ -2475,8 +2571,8 @@ BATCHES = (
     Mutant(
         "a time limit that blocks a group is the failure of the calls behind the first one of a batch, too",
         "worker/batch.py",
-        "follower.done or blocks(self._member, follower.message.headers, request.task)",
-        "follower.done",
+        "not blocks(self._member, follower.message.headers, task)",
+        "True",
         (
             "tests/workers/stops/test_batches.py::test_a_hard_time_limit_that_blocks_the_group_is_that_of_the_first_call",
         ),
@@ -2487,6 +2583,41 @@ BATCHES = (
         "self._settle(run) if run.batch is not None else self._finish(run)",
         "self._finish(run)",
         ("tests/workers/outcomes/test_batches.py::test_one_call_fails_and_the_others_do_not",),
+    ),
+    Mutant(
+        "the entry behind a full batch is taken off its line",
+        "lua/gather.lua",
+        "redis.call('LTRIM', line, taken, -1)",
+        "redis.call('LTRIM', line, taken + 1, -1)",
+        ("tests/gate/scripts/test_batches.py::test_no_more_follow_than_asked_for",),
+    ),
+    Mutant(
+        "the entries behind one that does not fit are in its batch",
+        "lua/gather.lua",
+        "alone = alone or bytes",
+        "alone = bytes",
+        ("tests/gate/scripts/test_batches.py::test_an_entry_that_does_not_fit_keeps_its_place_among_many",),
+    ),
+    Mutant(
+        "each call of a batch costs commands of its own",
+        "lua/gather.lua",
+        "local MANY = 16",
+        "local MANY = 1",
+        ("tests/gate/scripts/test_batches.py::test_a_batch_of_many_costs_few_commands",),
+    ),
+    Mutant(
+        "what is linked to a call of a batch without a result is never sent",
+        "worker/quiet.py",
+        '("callbacks", "chain", "chord")',
+        '("chain", "chord")',
+        ("tests/unit/test_quiet.py::test_a_call_with_more_to_do_is_left_to_celery",),
+    ),
+    Mutant(
+        "values of other types come undecoded in a batch",
+        "worker/delivery.py",
+        """b'"__type__"' not in text""",
+        "True",
+        ("tests/unit/test_decoding.py::test_types_of_kombu_are_left_to_it",),
     ),
 )
 
@@ -2524,6 +2655,41 @@ STAMPS = (
         ("tests/gate/scripts/test_stamps.py::test_the_number_of_partitions_changes_when_the_gate_is_empty",),
     ),
     Mutant(
+        "a group leaves its old partition before it has run empty",
+        "lua/home.lua",
+        "    local held = redis.call('HEXISTS', K.groups, group)\n",
+        "    local held = 0\n",
+        ("tests/gate/scripts/test_growing.py::test_a_group_leaves_when_it_has_run_empty_and_not_before",),
+    ),
+    Mutant(
+        "a group with dead letters leaves its old partition",
+        "lua/home.lua",
+        "      held = redis.call('HEXISTS', K.dead, 'count ' .. group)\n",
+        "      held = 0\n",
+        ("tests/gate/scripts/test_growing.py::test_what_a_group_has_holds_it",),
+    ),
+    Mutant(
+        "a repeated park is made again in the new partition",
+        "lua/home.lua",
+        "  known, told = look_up(last, number)\n",
+        "  known, told = false, last and nil\n",
+        ("tests/gate/scripts/test_growing.py::test_a_repeated_park_is_known_where_it_was_made",),
+    ),
+    Mutant(
+        "of a bulk that is repeated, a park that was sent on counts as made",
+        "lua/home.lua",
+        "    if number ~= '-' and not told then\n",
+        "    if false then\n",
+        ("tests/gate/scripts/test_growing.py::test_a_round_trip_of_many_that_broke_off_between_two_partitions",),
+    ),
+    Mutant(
+        "a process that hears late that partitions grow asks nothing",
+        "gate/growing.py",
+        "        asked = base.asks and _word(name, call)\n",
+        '        asked = ""\n',
+        ("tests/gate/scripts/test_growing.py::test_a_process_that_has_not_heard_of_it_asks_all_the_same",),
+    ),
+    Mutant(
         "a lost stamp is never written again",
         "lua/lib/pulse.lua",
         "    redis.call('SET', stamp, stamped, 'NX')\n",
@@ -2540,8 +2706,8 @@ STAMPS = (
     Mutant(
         "two processes with different numbers of partitions use one gate",
         "gate/stamps.py",
-        "        if stamp.partitions != keys.among:\n",
-        "        if False:\n",
+        "        if stamp.number in keys.numbers:\n",
+        "        if True:\n",
         (
             "tests/gate/scripts/test_stamps.py::test_the_number_of_partitions_changes_when_the_gate_is_empty",
             "tests/gate/servers/test_cluster.py::test_another_number_of_partitions_is_refused_until_the_gate_was_empty",

@@ -103,6 +103,11 @@ released = _task("released", group_on_retry="release")
 strict = _task("strict", group_eta="reject", group_on_duplicate="raise")
 
 
+#: With Celery 5.7; others do not know the option.
+RETRIED = {"retry_on_worker_lost": True, "default_retry_delay": 0.1, "max_retries": 1}
+relentless = _task("relentless", **RETRIED)
+
+
 def _act_on(self: Any, calls: list[BatchCall]) -> list[Any]:
     """Act on each call of a batch; a note for the batch says which there were."""
     numbers = [call.args[1] for call in calls]
@@ -130,6 +135,9 @@ def _batch(name: str, **options: Any) -> Any:
 
 batch = _batch("batch", group_batch=10)
 batch_blocking = _batch("batch_blocking", group_batch=10, group_on_failure="block")
+batch_early = _batch("batch_early", group_batch=10, acks_late=False)
+batch_early_blocking = _batch("batch_early_blocking", group_batch=10, acks_late=False, group_on_failure="block")
+batch_relentless = _batch("batch_relentless", group_batch=10, **RETRIED)
 batch_backoff = _batch("batch_backoff", group_batch=10, autoretry_for=(ValueError,), retry_backoff=1, max_retries=1)
 
 

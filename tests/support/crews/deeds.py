@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -120,6 +121,12 @@ def stumble(task: Any, number: int, name: str) -> int:
     if not _path(name).exists():
         raise ValueError("as told")
     return number
+
+
+@deed
+def cancelled(task: Any, number: int) -> None:
+    """Raise what is no Exception, as a coroutine that is cancelled does."""
+    raise asyncio.CancelledError("as told")
 
 
 @deed

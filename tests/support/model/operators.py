@@ -14,16 +14,8 @@ class Operators(Recovery):
         self.freed, new = None, group not in self.paused
         self.paused.add(group)
         for run in self.flights(group):
-            if run.state == "released" or run.stop == "t":
-                self._leave_turn(run)
-                self._look_now()
-            if run.state == "released":
-                run.state, run.since = "held", self.now
-            task = self.run_of(self.stands.get(run.id, ""))
-            if task and task.state == "released":
-                task.state, task.stop, task.since = "held", "s", self.now
+            self._call_in(run)
             run.due = None if run.stop == "l" else run.due
-            run.look = None
             run.stop = run.stop if run.stop in "bf" else "p"
         return new
 
@@ -52,9 +44,10 @@ class Operators(Recovery):
         held = [run for run in self.flights(group) if run.state == "held"]
         stopped = [run for run in held if run.stop == "p" or group in self.paused]
         mine = [run for run in held if run not in stopped and run.stop not in "fs"]
+        failed = [run for run in mine if run.stop == "b"]
+        for run in failed:
+            run.stop, run.lost, run.ends = "-", 0, None
         for run in mine[::-1]:
-            if run.stop == "b":
-                run.lost, run.ends = 0, None
             if run.stop == "l":
                 self.etas.pop(run.id, None)
             if run.stop == "t":
@@ -94,6 +87,8 @@ class Operators(Recovery):
 
     def move(self, old: str, new: str) -> int | None:
         """Move a line to the end of another one. Returns how many; None: the other one drains."""
+        if not self.places.get(old):
+            return 0
         if new in self.draining:
             return None
         moved = list(self.line.get(old, ()))

@@ -291,4 +291,7 @@ class Producers(Steps):
             return name
         self._forget_place(name)
         self._end(name, ran=run is not None and run.stop == "b")
+        if run is not None and run.stop == "b" and not self.blocked(group):
+            for other in self.flights(group):
+                other.look = self.now if other.stop == "h" else other.look
         return name

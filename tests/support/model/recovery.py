@@ -195,7 +195,7 @@ class Recovery(Producers, Workers):
         """The time at which a sweep looks at a held entry."""
         if run.state != "held":
             return None
-        return run.look if run.stop == "s" else run.due if run.stop in "-l" else None
+        return run.look if run.stop in "sh" else run.due if run.stop in "-l" else None
 
     def _forget(self, group: str, identity: str) -> None:
         """A sweep looks at an identity whose time may be over."""

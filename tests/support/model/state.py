@@ -51,9 +51,10 @@ class Flight:
 
     Attributes:
         stop: Why it is not released: `p` its group is paused, `b` it blocks its group, `l` a rate or its ETA holds it
-            back, `f` it follows a run, `s` its task waits for its other places, `t` for its tenant's turn; `-` nothing.
+            back, `f` it follows a run, `s` its task waits for its other places, `t` for its tenant's turn, `h` another
+            one blocks its group; `-` nothing.
         ends: When a sweep looks at its block.
-        look: When a sweep looks at a task that waits for its other places.
+        look: When a sweep looks at a task that waits for its other places, or that a block has halted.
     """
 
     id: str

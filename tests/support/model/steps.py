@@ -144,14 +144,12 @@ class Steps(State):
         if len(self.flights(group)) == 1:
             several = self.together_of(group, run.id) > 1
             (self.company.add if several else self.company.discard)(group)
-        if group in self.shared and self._awaits(run):
-            return True
         eta = self.etas.get(run.id, 0)
         due = max(self._rate_allows(run), eta if eta > self.now else 0)
         if due:
             run.state, run.owner, run.queue, run.stop = "held", "-", self.entries[run.id][1], "l"
             run.due, run.since = due, self.now
-        return due > 0
+        return due > 0 or (group in self.shared and self._awaits(run))
 
     def _rate_allows(self, run: Flight) -> int:
         """Return when its group's rate lets an entry start; 0: now."""
@@ -169,11 +167,13 @@ class Steps(State):
         return within[-rate[0]] + rate[1] + 1 if len(within) >= rate[0] else 0
 
     def _count(self, run: Flight) -> None:
-        """A run is over, or lost."""
-        group = self.entries[run.id][0]
-        if group in self.marked and run.state == "running" and run.stop != "f":
-            begins, kept = self.counted.get(group, ([], (0, 0)))
-            self._keep(group, [*begins, run.since], kept)
+        """A run is over, or lost. It counts in each of its groups."""
+        if run.state != "running" or run.stop == "f":
+            return
+        for group in [self.entries[run.id][0], *self.others.get(run.id, ())]:
+            if group in self.marked:
+                begins, kept = self.counted.get(group, ([], (0, 0)))
+                self._keep(group, [*begins, run.since], kept)
 
     def _keep(self, group: str, begins: list[int], rate: Rate) -> None:
         last = sorted(begins)[max(len(begins) - rate[0], 0) :]
@@ -280,8 +280,22 @@ class Steps(State):
             self.advances[self._end(run.id)] = self.now
         elif run.stop in "pb" or (run.due is not None and run.due > self.now):
             run.state, run.owner, run.since = "held", "-", self.now
+        elif self.blocked(self.entries[run.id][0]):
+            run.state, run.owner, run.since, run.stop, run.due = "held", "-", self.now, "h", None
         else:
             self._go(run, lists, delivered)
+
+    def _call_in(self, run: Flight) -> None:
+        """A group halts: an entry that does not run is neither on its way nor due."""
+        if run.state == "released" or run.stop == "t":
+            self._leave_turn(run)
+            self._look_now()
+        if run.state == "released":
+            run.state, run.since = "held", self.now
+        task = self.run_of(self.stands.get(run.id, ""))
+        if task and task.state == "released":
+            task.state, task.stop, task.since = "held", "s", self.now
+        run.look = None
 
     def _start(self, run: Flight, owner: str, lane: str, noted: bool = True) -> None:
         if run.state == "released":

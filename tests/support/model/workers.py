@@ -193,6 +193,7 @@ class Workers(Steps):
             lasts = breaker[2] if opened else lasts
             run.state, run.owner, run.stop, run.since = "held", "-", "b", self.now
             run.due = run.ends = self.now + lasts if lasts else None
+            self._halt_others(group)
             return False, True, None
         self.flight[group].remove(run)
         self._leave_places(id)
@@ -201,6 +202,14 @@ class Workers(Steps):
         if replayed:
             self._again(group, lists)
         return False, False, None
+
+    def _halt_others(self, group: str) -> None:
+        """A group is blocked: of what does not run, only retries that wait for their time go on waiting."""
+        self.freed = None
+        for run in self.flights(group):
+            if run.state == "released" or run.stop in "ts":
+                self._call_in(run)
+                run.stop = "h"
 
     def _opens(self, group: str, most: int, window: int, _: int) -> bool:
         """Count a final failure; returns whether it opens the group's breaker."""

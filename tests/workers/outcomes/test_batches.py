@@ -98,6 +98,15 @@ def test_an_exception_is_the_outcome_of_all(crew: Crew, key: str) -> None:
     assert batches(crew, key) == [[0], [1, 2, 3], [4]]
 
 
+@on("prefork")
+def test_so_is_what_is_no_exception(crew: Crew, key: str) -> None:
+    sent = line_up(crew, key, {1: "succeed", 2: "cancelled", 3: "succeed"})
+    for result in sent:
+        crew.state(result, "FAILURE")
+    all_ended(crew, key)
+    assert batches(crew, key) == [[0], [1, 2, 3]]
+
+
 @on("prefork", "threads")
 def test_an_exception_blocks_the_group_at_the_first_call(crew: Crew, key: str) -> None:
     groups = Groups(crew.app)
@@ -116,10 +125,11 @@ def test_an_exception_blocks_the_group_at_the_first_call(crew: Crew, key: str) -
 
 
 @on("prefork", "threads")
-def test_a_retry_is_of_the_whole_batch(crew: Crew, key: str) -> None:
-    sent = line_up(crew, key, {1: "retry", 2: "succeed"})
+@pytest.mark.parametrize("task", ["batch", "batch_early"])
+def test_a_retry_is_of_the_whole_batch(crew: Crew, key: str, task: str) -> None:
+    sent = line_up(crew, key, {1: "retry", 2: "succeed"}, task)
     until(lambda: len(batches(crew, key)) > 1)
-    crew.send(key, 3, task="batch")
+    crew.send(key, 3, task=task)
     all_ended(crew, key)
     assert batches(crew, key)[1:] in ([[1, 2], [1, 2, 3]], [[1, 2, 3], [1, 2, 3]])
     for result in sent:
@@ -136,8 +146,9 @@ def test_so_is_an_automatic_one_and_then_each_fails(crew: Crew, key: str) -> Non
 
 
 @on("prefork", "threads")
-def test_calls_behind_the_last_result_have_not_run(crew: Crew, key: str) -> None:
-    sent = line_up(crew, key, {1: "succeed", 2: "succeed", 3: "stop", 4: "succeed"})
+@pytest.mark.parametrize("task", ["batch", "batch_early"])
+def test_calls_behind_the_last_result_have_not_run(crew: Crew, key: str, task: str) -> None:
+    sent = line_up(crew, key, {1: "succeed", 2: "succeed", 3: "stop", 4: "succeed"}, task)
     all_ended(crew, key)
     assert batches(crew, key) == [[0], [1, 2, 3, 4], [3, 4]]
     assert [result.get(timeout=10) for result in sent] == [1, 2, 3, 4]
@@ -165,16 +176,42 @@ def test_a_batch_of_a_killed_worker_runs_again_one_by_one(make_crew: Any, crew: 
 
 
 @on("prefork")
-def test_a_call_that_kills_its_process_fails_alone(crew: Crew, key: str) -> None:
-    crew.send(key, 0, "wait", "batch", name=f"{key}-0")
+@pytest.mark.parametrize("task", ["batch", "batch_relentless"])
+def test_a_call_that_kills_its_process_fails_alone(crew: Crew, key: str, task: str) -> None:
+    crew.send(key, 0, "wait", task, name=f"{key}-0")
     until(lambda: batches(crew, key) == [[0]])
     deeds: list[tuple[str, dict[str, int]]] = [("succeed", {}), ("die", {"times": 5}), ("succeed", {})]
-    sent = [crew.send(key, number, deed, "batch", **more) for number, (deed, more) in enumerate(deeds, 1)]
+    sent = [crew.send(key, number, deed, task, **more) for number, (deed, more) in enumerate(deeds, 1)]
     crew.tell(f"{key}-0")
     all_ended(crew, key)
     for result, state in zip(sent, ["SUCCESS", "FAILURE", "SUCCESS"], strict=True):
         crew.state(result, state)
     assert batches(crew, key) == [[0], [1, 2, 3], [1], [2], [2], [3]]
+
+
+@on("prefork")
+def test_a_batch_that_must_not_run_twice_fails_with_its_process(crew: Crew, key: str) -> None:
+    sent = line_up(crew, key, {1: "succeed", 2: "die", 3: "succeed"}, "batch_early")
+    for result in sent:
+        crew.state(result, "FAILURE")
+        assert "WorkerLostError" in repr(result.result)
+    last = crew.send(key, 4, task="batch_early")
+    all_ended(crew, key)
+    crew.state(last, "SUCCESS")
+    assert batches(crew, key) == [[0], [1, 2, 3], [4]]
+
+
+@on("prefork")
+def test_nor_when_each_failure_blocks_its_group(crew: Crew, key: str) -> None:
+    groups = Groups(crew.app)
+    sent = line_up(crew, key, {1: "succeed", 2: "die", 3: "succeed"}, "batch_early_blocking")
+    for result in sent:
+        until(lambda: groups.get(key).state == "blocked" and not groups.get(key).running)
+        crew.state(result, "FAILURE")
+        assert groups.get(key).head == result.id
+        groups.skip(key, expected=result.id)
+    all_ended(crew, key)
+    assert batches(crew, key) == [[0], [1, 2, 3]]
 
 
 @on("prefork", "threads")
@@ -210,6 +247,25 @@ def test_what_is_linked_to_a_call_follows_it(crew: Crew, key: str) -> None:
     assert child.get(timeout=10) == 11
     all_ended(crew, key)
     assert batches(crew, key) == [[0], [1, 2, 3, 4]]
+
+
+@on("prefork", "threads")
+def test_calls_whose_results_nobody_wants_end_with_their_batch(crew: Crew, key: str) -> None:
+    crew.send(key, 0, "wait", "batch", name=f"{key}-0")
+    until(lambda: batches(crew, key) == [[0]])
+    batch, add = crew.task("batch"), crew.app.tasks["worker.add"]
+    ignored = [batch.s(key, number).apply_async(ignore_result=True) for number in (1, 2)]
+    linked = batch.s(key, 3).apply_async(ignore_result=True, link=add.s(10).set(task_id=f"{key}-add"))
+    failed = crew.send(key, 4, "result", "batch")
+    child = AsyncResult(f"{key}-add", app=crew.app)
+    crew.keep([*ignored, linked, child])
+    crew.tell(f"{key}-0")
+    assert child.get(timeout=10) == 13
+    all_ended(crew, key)
+    assert batches(crew, key) == [[0], [1, 2, 3, 4]]
+    assert [result.state for result in (*ignored, linked)] == ["PENDING"] * 3
+    crew.state(failed, "FAILURE")
+    until(lambda: all(f"worker.batch[{each.id}] succeeded in" in crew.worker.log for each in (*ignored, linked)))
 
 
 @on("prefork", "gevent")

@@ -9,6 +9,7 @@ from typing import Any
 
 import billiard
 import pytest
+from celery import Task
 from celery.exceptions import WorkerLostError
 from celery.result import AsyncResult
 
@@ -107,6 +108,15 @@ def test_a_task_that_is_acknowledged_early_is_not_run_again(crew: Crew, key: str
     first = send_three(crew, key, "die", task="early", times=99)
     followed(crew, key, [1, 2, 3], first, "FAILURE")
     assert isinstance(first.result, WorkerLostError)
+
+
+@on("prefork")
+@pytest.mark.skipif(not hasattr(Task, "retry_on_worker_lost"), reason="an option of Celery 5.7")
+def test_a_lost_process_is_a_retry(crew: Crew, key: str) -> None:
+    first = send_three(crew, key, "disappear", task="relentless")
+    followed(crew, key, [1, 1, 2, 3], first, "FAILURE")
+    assert isinstance(first.result, WorkerLostError)
+    assert [run.attempt for run in crew.history.group(key)] == [1, 2, 1, 1]
 
 
 def test_a_task_that_must_never_run_twice(make_crew: Callable[..., Crew], key: str) -> None:

@@ -108,8 +108,9 @@ def test_a_worker_that_was_frozen_tells_nothing_of_it(make_crew: Callable[..., C
     scene.crew.all_slots()
 
 
-def test_a_hard_time_limit_is_the_failure_of_each(make_crew: Callable[..., Crew]) -> None:
-    scene = Broken(make_crew(slots=2), time_limit=LIMIT)
+@pytest.mark.parametrize("task", ["batch", "batch_early"])
+def test_a_hard_time_limit_is_the_failure_of_each(make_crew: Callable[..., Crew], task: str) -> None:
+    scene = Broken(make_crew(slots=2), task, time_limit=LIMIT)
     for result, state in zip(scene.results, ["FAILURE"] * 3 + ["SUCCESS"], strict=True):
         scene.crew.state(result, state)
     assert scene.ended() == [[1, 2, 3], [4]]
