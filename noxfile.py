@@ -29,7 +29,12 @@ OUTCOMES = (
     "tests/workers/outcomes/test_processes.py",
     "tests/workers/servers/test_reconnect.py",
 )
-INSIDES = ("tests/project/test_imports.py", "tests/unit/test_patches.py", "tests/gate/sending/test_compose.py")
+INSIDES = (
+    "tests/project/test_imports.py",
+    "tests/unit/test_patches.py",
+    "tests/gate/sending/test_compose.py",
+    "tests/gate/brokers/test_lengths.py",
+)
 CONFORMANCE = "tests/compatibility/conformance"
 
 nox.options.default_venv_backend = "venv"

@@ -29,10 +29,9 @@ local release_of, fence, losses = string.match(ARGV[5], '^(%d+) (%d+) %- %- (%d+
 local owner, call = string.match(ARGV[6], '^(%S+) (%S+)$')
 local take, extends, ttl = string.match(ARGV[8], '^(%l+)(%+?) (%d+)$')
 
-local after = 10 -- the continuation
 local lists = lists_of(12, ARGV[9])
-local out, ordinary = {}, not ARGV[after]
-local g = ordinary and open_ordinary(group, 'r', id, release_of, fence, losses) or open_group(group)
+local after, out = 10, {} -- where the continuation stands
+local g = not ARGV[after] and open_ordinary(group, 'r', id, release_of, fence, losses) or open_group(group)
 local r = running(g, id, fence)
 if not r then
   local before, of, taken, at = lane_words(runs, lane)

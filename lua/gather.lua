@@ -10,7 +10,7 @@
 -- ARGV[7] task     (text)  name of their task, as the run's
 -- Returns {message...} of the run's followers, by this call, now or before; none when the run is over
 -- Complexity O(most)
---@include keys write record entry release run fits
+--@include write record entry release run fits
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local MANY = 16 -- entries that are read at once
 local steps = 100 -- empty places that one call may walk over
@@ -48,11 +48,8 @@ if asked == 0 and not alone then
     end
   end
   while not alone and #out < most and bytes < BYTES and steps > 0 do
-    local items, ids, taken = redis.call('LRANGE', line, 0, math.min(most - #out, MANY) - 1), {}, 0
-    for at, item in ipairs(items) do
-      ids[at] = string.sub(item, 18)
-    end
-    local texts = items[1] and redis.call('HMGET', K.entries, unpack(ids))
+    local items, taken = redis.call('LRANGE', line, 0, math.min(most - #out, MANY) - 1), 0
+    local ids, texts = read_items(items)
     for at, item in ipairs(items) do
       local entry, corrupt = read_entry(ids[at], texts[at])
       local gone = not corrupt and (not entry or entry.us ~= string.sub(item, 1, 16))

@@ -160,7 +160,7 @@ def limit(
 
 
 def partitions(groups: Groups, number: int, yes: bool, json_: bool) -> int:
-    """Change the number of partitions: of an empty gate, or let it grow while the gate is in use.
+    """Change the number of partitions, or let it grow in use.
 
     It grows where the settings have groupfifo_partitions_before. Else set groupfifo_partitions to the new number
     everywhere: a process with another one can't use the gate from then on.

@@ -309,6 +309,11 @@ def _returned(error: Exception, exchange: str, routing_key: str, message: Any) -
 
 
 def _length(channel: Any, name: str, known: bool) -> int | None:
+    if hasattr(channel, "message_cls"):  # SQLAlchemy's keeps what was delivered, and before kombu 5.7 counts it, too
+        try:
+            return int(channel._query_all(name).filter(channel.message_cls.visible.is_(True)).count())
+        finally:
+            channel.session.rollback()
     if isinstance(channel, virtual.Channel):
         counts = type(channel)._size is not virtual.Channel._size
         return int(channel._size(name)) if counts else None

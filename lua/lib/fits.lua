@@ -1,5 +1,5 @@
 -- Says which entries may be executed in one batch, see gather.lua.
---@include clock release said
+--@include keys clock release said
 local FRONT = '^"lang": "%l+", "task": "([^"\\]+)", "id": "' -- of Celery's headers
 
 -- Returns whether an entry may be executed with a run: it is of its task and its queue, waits for no ETA in its place,
@@ -20,4 +20,14 @@ local function fits(group, g, r, entry, task)
     end
   end
   return name == task
+end
+
+-- Returns the ids of a line's items, and the texts of their entries.
+local function read_items(items)
+  local ids = {}
+  for at, item in ipairs(items) do
+    ids[at] = string.sub(item, 18)
+  end
+  local texts = ids[1] and redis.call('HMGET', K.entries, unpack(ids)) or {}
+  return ids, texts
 end

@@ -709,7 +709,6 @@ local release_of, fence, losses = string.match(ARGV[5], '^(%d+) (%d+) %- %- (%d+
 local owner, call = string.match(ARGV[6], '^(%S+) (%S+)$')
 local take, extends, ttl = string.match(ARGV[8], '^(%l+)(%+?) (%d+)$')
 
-local after = 10 -- the continuation
 local lists_of_50
 do -- lists_of(12, ARGV[9])
   local key, names = 12, ARGV[9]
@@ -721,8 +720,8 @@ do -- lists_of(12, ARGV[9])
   lists_of_50 = lists
 end
 local lists = lists_of_50
-local out, ordinary = {}, not ARGV[after]
-local g = ordinary and open_ordinary(group, 'r', id, release_of, fence, losses) or open_group(group)
+local after, out = 10, {} -- where the continuation stands
+local g = not ARGV[after] and open_ordinary(group, 'r', id, release_of, fence, losses) or open_group(group)
 local running_49
 do -- running(g, id, fence)
   local r = record_of(g, id)

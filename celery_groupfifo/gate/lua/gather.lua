@@ -405,11 +405,17 @@ if asked == 0 and not alone then
     end
   end
   while not alone and #out < most and bytes < BYTES and steps > 0 do
-    local items, ids, taken = redis_call('LRANGE', line, 0, math.min(most - #out, MANY) - 1), {}, 0
-    for at, item in ipairs(items) do
-      ids[at] = string.sub(item, 18)
+    local items, taken = redis_call('LRANGE', line, 0, math.min(most - #out, MANY) - 1), 0
+    local read_items_10, read_items_11
+    do -- read_items(items)
+      local ids = {}
+      for at, item in ipairs(items) do
+        ids[at] = string.sub(item, 18)
+      end
+      local texts = ids[1] and redis_call('HMGET', K_entries, unpack(ids)) or {}
+      read_items_10, read_items_11 = ids, texts
     end
-    local texts = items[1] and redis_call('HMGET', K_entries, unpack(ids))
+    local ids, texts = read_items_10, read_items_11
     for at, item in ipairs(items) do
       local entry, corrupt = read_entry(ids[at], texts[at])
       local gone = not corrupt and (not entry or entry.us ~= string.sub(item, 1, 16))

@@ -141,7 +141,7 @@ def place(world: World) -> Call:
     world.park("a")
     world.park("b")
     us = stored(world.redis.hget(world.keys.entries, "b")).split(b" ")[0]
-    return lambda: world.gate.store.run("place", world.keys, [world.keys.line(quote("g"))], [us, "b", -1, 100])
+    return lambda: world.gate.store.run("place", world.keys, [world.keys.line(quote("g"))], [us, "b", -1, 100, ""])
 
 
 def recall(world: World) -> Call:
