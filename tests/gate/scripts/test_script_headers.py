@@ -101,7 +101,7 @@ def used(name: str, kind: str) -> Said:
             open_from |= set(re.findall(r"for i = (\d+), \d+ \+ count", body))
     else:
         open_from |= set(re.findall(r"for (?:i|at) = (\d+), #ARGV", body))
-        open_from |= set(re.findall(r"local after = (\d+)", body))
+        open_from |= set(re.findall(r"local after[^=]* = (\d+)", body))
         open_from |= {".." for _ in re.findall(r"for i = \d+ \+ count, #ARGV|ARGV\[after\]", body)}
     return Said(frozenset(single), frozenset(open_from))
 
