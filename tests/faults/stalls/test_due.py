@@ -148,6 +148,8 @@ def test_a_retry_is_not_behind_a_crowd(crowded: Scene) -> None:
 ETAS, APART = 8, 0.15
 #: Longer than a sweep's interval: all workers know of them by then.
 AHEAD = 1.5
+#: Commands that two more workers may make for one task that is due; they make 20 when all workers wake for it.
+MORE = 10
 
 
 @pytest.fixture(scope="module")
@@ -181,4 +183,4 @@ def _commands(stage: Stage) -> tuple[int, float]:
 
 
 def test_a_due_task_costs_the_same_with_more_idle_workers(costs: dict[int, float]) -> None:
-    assert costs[4] <= costs[2] + 5, costs
+    assert costs[4] <= costs[2] + MORE, costs
