@@ -161,7 +161,7 @@ def test_a_large_page_is_read_in_parts(world: World, groups: Groups, monkeypatch
 def test_all_pages_by_key_name_every_group_once(world: World, groups: Groups) -> None:
     found, cursor = set(), None
     while True:
-        page = groups.list(sort="key", limit=2000, cursor=cursor)
+        page = groups.list(sort="key", limit=6000, cursor=cursor)
         found |= {group.key for group in page}
         cursor = page.cursor
         if cursor is None:
