@@ -43,7 +43,10 @@ class ClusterStore(Store):
         stamped: bool = True,
     ) -> None:
         slots = {keys: key_slot(f"{{{keys.tag}}}".encode()) for keys in keyspace.partitions}
-        self._parts = {keys.tag: _Part(connect(slot), shown, patient, [keys] * stamped) for keys, slot in slots.items()}
+        self._parts: dict[str, _Part] = {}
+        for keys, slot in slots.items():
+            first = next(iter(self._parts.values())).meet if self._parts else None
+            self._parts[keys.tag] = _Part(connect(slot), shown, patient, [keys] * stamped, first)
         self._first = next(iter(self._parts.values()))
         super().__init__(self._first.connections, shown, patient)
 

@@ -116,7 +116,7 @@ class Accepting(Inserting):
         run_all = partial(accept_all, self.store, self.settings.wait_replicas)
         replies, few = run_parks(run_all, entries, calls)
         if moved := [at for at, reply in enumerate(replies) if has_left(reply)]:
-            arriving = [self._arriving(entries[at], numbers[at], False, replies[at]) for at in moved]
+            arriving = [self._arriving(entries[at], _of_arrival(numbers[at]), False, replies[at]) for at in moved]
             theirs, error = run_parks(
                 run_all, [entries[at] for at in moved], [call for *_, call in arriving], behind_home("")
             )
@@ -152,7 +152,7 @@ class Accepting(Inserting):
         keys = self.keyspace.of_group(group)
         if not keys.leaves(group):
             return keys
-        self.store.at(keys).look()
+        self.store.at(keys).look_again(keys)  # a process that has made no call since may not have heard of it
         if not keys.base.asks:
             return keys
         reply = self.store.run("home", keys, [], [home_word(keys, [group])])
@@ -220,3 +220,11 @@ class Accepting(Inserting):
         self._numbers.give_back(number)
         self.publish(rest)
         return int(code) == 1
+
+
+def _of_arrival(number: Number) -> Number:
+    """Return the number of a park in a group's new partition: of many in one round trip, that of another producer.
+
+    The new partition may be the old one of other groups, and know a higher number of this round trip already.
+    """
+    return number._replace(producer=f"{number.producer};n") if number.first else number

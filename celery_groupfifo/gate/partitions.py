@@ -111,10 +111,13 @@ class _Change(Restamping):
         known = self._keyspace(max(number, gate.settings.partitions))
         store = self._store(known)
         # A producer stamps the partitions that it parks in, so the first one may have none. And it changes last.
-        stamp = next((found for keys in known.partitions if (found := self._stamp(store, keys)) is not None), None)
-        if stamp is not None and "+" in stamp.changing:
+        every = [found for keys in known.partitions if (found := self._stamp(store, keys)) is not None]
+        stamp = every[0] if every else None
+        # A growth that was broken off may have reached some of them only.
+        grows = next((found for found in every if "+" in found.changing), None)
+        if grows is not None:
             raise WrongState(
-                f"The gate grows from {stamp.changing.replace('+', ' to ')} partitions: set groupfifo_partitions and "
+                f"The gate grows from {grows.changing.replace('+', ' to ')} partitions: set groupfifo_partitions and "
                 "groupfifo_partitions_before to these here, and call again until it says that this is over."
             )
         self._old = 0 if stamp is None else stamp.partitions or int(stamp.changing.partition(">")[0])

@@ -74,10 +74,18 @@ class Stamps:
     Args:
         shown: The server's URL without its password.
         load: Loads a script on a connection.
+        anchor: The first partition on the store's server.
+        first: Reads the stamp of the gate's first partition, where that is on another server.
     """
 
-    def __init__(self, shown: str, load: Callable[[Any, list[str]], None]) -> None:
-        self._shown, self._load = shown, load
+    def __init__(
+        self,
+        shown: str,
+        load: Callable[[Any, list[str]], None],
+        anchor: Keys | None = None,
+        first: Callable[[], None] | None = None,
+    ) -> None:
+        self._shown, self._load, self._anchor, self._first = shown, load, anchor, first
         self._met: dict[str, int] = {}
 
     def meet(self, connection: Any, keys: Keys, script: str = "") -> None:
@@ -123,6 +131,8 @@ class Stamps:
         if found is not None and found.version >= WRITES and reached >= keys.reached:
             keys.use(found.edition, str(text, "utf-8") if text else "")
             return True
+        if found is None:
+            self._ask_first(connection, keys)
         edition = WRITES if found is None else found.edition + 1
         # A failover may have lost the last stamp, and groups have left the partition by then: it is written again.
         text_of = f"{edition} {WRITES} {keys.numbers[max(reached, keys.reached)]} {own_release()}"
@@ -135,6 +145,16 @@ class Stamps:
             self._load(connection, ["stamp"])
             _answer(connection, command)
         return False
+
+    def _ask_first(self, connection: Any, keys: Keys) -> None:
+        """Stop when the gate has another number of partitions: that of the first one, which is stamped before others.
+
+        A process with a greater number would find no stamp in partitions that the gate does not have.
+        """
+        if self._first is not None:
+            self._first()
+        elif self._anchor is not None and keys is not self._anchor:
+            self.meet(connection, self._anchor)
 
     def _readable(self, text: bytes, keys: Keys) -> Stamp:
         """Return a stamp that this process can read what is stored by."""

@@ -50,6 +50,7 @@ class Store:
         patient: True: a call is repeated once after a time-out, too. False: only after a connection that was lost at
             once, as by a restart; for a caller that must not wait for longer than one time-out.
         partitions: Those on the server whose stamps are read, see stamps.py.
+        first: Reads the stamp of the gate's first partition, where that is another store's.
 
     Attributes:
         connections: For callers that need one of their own.
@@ -60,7 +61,12 @@ class Store:
     in_cluster = False
 
     def __init__(
-        self, connections: Connections, shown: str, patient: bool = True, partitions: Sequence[Keys] = ()
+        self,
+        connections: Connections,
+        shown: str,
+        patient: bool = True,
+        partitions: Sequence[Keys] = (),
+        first: Callable[[], None] | None = None,
     ) -> None:
         self.connections = connections
         self.client: Any = connections.client()
@@ -68,7 +74,7 @@ class Store:
         self.clock = ""  # tests set a time in microseconds
         self._patient = patient
         self._partitions = partitions
-        self._stamps = Stamps(shown, load) if partitions else Unstamped(shown, load)
+        self._stamps = Stamps(shown, load, partitions[0], first) if partitions else Unstamped(shown, load)
         self._scripts = Evaluator(connections, self._stamps)
 
     def at(self, keys: Keys) -> Store:
@@ -105,8 +111,9 @@ class Store:
             GroupFifoError: A key of the gate holds something foreign.
         """
         last, looked, renamed, moved, until = False, False, False, 0, 0.0
+        partitions = [keys] if keys else self._partitions
         while True:
-            generation = self.connections.generation
+            generation, before = self.connections.generation, _editions(partitions)
             try:
                 return call()
             except RedisError as error:
@@ -125,23 +132,26 @@ class Store:
                     said = f"What the gate at {self.shown} holds has just been renamed: call again."
                     raise GateUnavailable(said) from error
                 if not looked and is_foreign_key(error):
-                    looked, renamed = True, self._is_renamed([keys] if keys else self._partitions)
+                    looked, renamed = True, self._is_renamed(partitions, before)
                     if renamed:
                         continue
                 if last or not kind.repeated or (kind is Kind.LATE and not self._patient):
                     raise self.wrapped(name, error) from error
                 last = True
 
-    def _is_renamed(self, partitions: Sequence[Keys]) -> bool:
+    def _is_renamed(self, partitions: Sequence[Keys], before: Sequence[int]) -> bool:
         """Return whether partitions have begun another edition, which has other names for its keys.
+
+        Args:
+            partitions: Of a call.
+            before: Their editions before it. Another thread may have read the stamps since.
 
         Raises:
             UnsupportedState: This process can't use one of them any more.
         """
-        before = [keys.edition for keys in partitions]
         self._stamps.forget(partitions)
         self._scripts.meet(partitions)
-        return [keys.edition for keys in partitions] != before
+        return _editions(partitions) != before
 
     def meet(self) -> None:
         """Read the stamps of all partitions on the server.
@@ -208,21 +218,25 @@ class Store:
         wait = pack(["WAIT", replicas, int(seconds * 1000)]) if replicas else b""
         confirmed: list[int] = []
 
+        partitions = [each[0] for each in calls]
+
         def call() -> list[Any]:
-            confirmed.clear()
-            try:
-                replies = self._scripts.run_all(name, calls, self.clock, wait=wait, confirmed=confirmed)
-                if any(map(is_foreign_key, replies)) and self._is_renamed([each[0] for each in calls]):
-                    confirmed.clear()
-                    # Each may be made twice.
-                    replies = self._scripts.run_all(name, calls, self.clock, wait=wait, confirmed=confirmed)
-                return self._answers(name, replies)
-            except NoScriptError:
-                with suppress(ResponseError):  # the user may lack the permission for INFO
-                    self._version()
+            load, renamed = None, False
+            while True:  # each may be made several times
                 confirmed.clear()
-                replies = self._scripts.run_all(name, calls, self.clock, load=name, wait=wait, confirmed=confirmed)
-                return self._answers(name, replies)
+                before = _editions(partitions)
+                try:
+                    replies = self._scripts.run_all(name, calls, self.clock, load, wait=wait, confirmed=confirmed)
+                    if not renamed and any(map(is_foreign_key, replies)) and self._is_renamed(partitions, before):
+                        renamed = True
+                        continue
+                    return self._answers(name, replies)
+                except NoScriptError:
+                    if load:
+                        raise
+                    with suppress(ResponseError):  # the user may lack the permission for INFO
+                        self._version()
+                    load = name
 
         replies = self.ask(name, call)
         if replicas and confirmed[0] < replicas:
@@ -277,6 +291,10 @@ class Store:
         """
         if any(not keys.stamped for keys in self._partitions):
             self.ask("stamp", self._look_once)
+
+    def look_again(self, keys: Keys) -> None:
+        """Read the stamp of a partition, also when it is known, without writing any; see `look`."""
+        self.ask("stamp", lambda: self._stamps.look(self.client.get(keys.stamp), keys), keys)
 
     def _look_once(self) -> None:
         """Read these stamps, without repeating it."""
@@ -360,3 +378,7 @@ class Store:
     def wrapped(self, name: str, error: RedisError) -> GroupFifoError:
         """Turn an error of Redis into one of ours, see `wrap_error`."""
         return wrap_error(name, error, self.shown, self.in_cluster)
+
+
+def _editions(partitions: Sequence[Keys]) -> list[int]:
+    return [keys.edition for keys in partitions]

@@ -19,6 +19,7 @@ from celery_groupfifo.errors import (
     UnsupportedState,
     WrongState,
 )
+from celery_groupfifo.gate.evaluator import Evaluator
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.growth import Growth, grow_partitions
 from celery_groupfifo.gate.keys import quote
@@ -255,6 +256,28 @@ def test_a_round_trip_of_many_that_broke_off_between_two_partitions(
     assert [scene.redis.llen(group) for group in (gone, stays, also)] == [0, 0, 0]
 
 
+@pytest.mark.parametrize("heard", [False, True])
+def test_of_a_round_trip_of_many_none_is_taken_for_another_in_a_partition_of_before(scene: Scene, heard: bool) -> None:
+    """From two to three: a group arrives where a later call of the same round trip has been made already."""
+    world = scene.world(3, BEFORE)
+    gate, of = world.gate, world.gate.keyspace
+    names = [f"g{number}" for number in range(100)]
+    one = of.partitions[1]
+    arrives = next(name for name in names if of.of_group(quote(name)) is not of.after(quote(name)) is one)
+    stays = next(name for name in names if of.of_group(quote(name)) is of.after(quote(name)) is one)
+    scene.park("x", stays, world)
+    assert grow_partitions(build_gate(world.app)).left == 0
+    if heard:
+        scene.park("y", stays, world)
+    entries = [make_entry(gate, "a", arrives, arrives), make_entry(gate, "b", stays, stays)]
+    numbers = gate.numbers_of(entries)
+    for _ in range(2):
+        assert gate.park_all(entries, numbers) == [True, True]
+    assert scene.redis.llen(arrives) == 1
+    world.finish(world.begin(world.receive(arrives)) or pytest.fail("it is stale"), arrives)
+    assert gate.park_all(entries, numbers) == [True, True] and scene.redis.llen(arrives) == 0
+
+
 def test_a_pause_that_is_repeated_is_made_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     group, groups = scene.groups[0], Groups(scene.both.app, scene.both.gate)
     scene.grow()
@@ -305,6 +328,46 @@ def test_a_process_that_has_not_heard_of_it_asks_all_the_same(scene: Scene, many
     else:
         assert scene.park("a", group)
     assert scene.places(group) == [2] and scene.park("c", group, other) and scene.places(group) == [2]
+
+
+def test_another_thread_has_read_the_stamp_meanwhile(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis refuses the call of a thread; before that looks at the stamp, another one has done it."""
+    group, gate, call = scene.groups[0], scene.both.gate, Evaluator.call
+    scene.park("x", scene.groups[1])
+    grow_partitions(scene.world(NUMBER, BEFORE).gate)
+    refused = count()
+
+    def late(self: Evaluator, *args: Any) -> Any:
+        try:
+            return call(self, *args)
+        except redis.ResponseError:
+            if next(refused) == 0:
+                gate.store.look_again(gate.keyspace.partitions[0])
+            raise
+
+    monkeypatch.setattr(Evaluator, "call", late)
+    assert scene.park("a", group) and scene.places(group) == [2] and next(refused) == 1
+
+
+def test_an_operator_of_a_process_that_has_not_heard_of_it_finds_the_group(scene: Scene) -> None:
+    group, groups = scene.groups[0], Groups(scene.both.app, scene.both.gate)
+    scene.park("x", scene.groups[1])
+    assert groups.get(scene.groups[1])
+    other = scene.world(NUMBER, BEFORE)
+    grow_partitions(other.gate)
+    for id in "ab":
+        scene.park(id, group, other)
+    assert not scene.both.gate.keyspace.partitions[0].base.asks
+    assert groups.purge(group) == 2
+
+
+def test_a_process_with_a_greater_number_stamps_no_partition_that_the_gate_does_not_have(scene: Scene) -> None:
+    """Nothing says there that the number is another one."""
+    group = scene.groups[0]
+    scene.park("a", group, scene.old)
+    with pytest.raises(UnsupportedState, match="has groupfifo_partitions = 2, and this process has 4"):
+        scene.park("b", group, scene.world(NUMBER))
+    assert scene.places(group) == [0]
 
 
 def test_without_a_growth_nothing_is_asked(scene: Scene) -> None:
@@ -399,6 +462,27 @@ def test_a_growth_that_was_broken_off_goes_on(scene: Scene, at: int, monkeypatch
     scene.both.finish(scene.run(group, "c"), group)
     assert scene.grow().left == 0
     scene.world(NUMBER).gate.store.meet()
+
+
+def test_a_change_of_the_number_is_refused_once_a_growth_has_begun(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first partition comes last, so a growth that was broken off may not have reached it."""
+    group, run, calls = scene.groups[0], Store.run, count()
+    scene.old.gate.store.meet()
+    scene.park("a", group)
+
+    def broken(self: Store, name: str, *args: Any) -> Any:
+        if name == "stamp" and next(calls) == NUMBER - 1:
+            raise GateUnavailable("cut off")
+        return run(self, name, *args)
+
+    with monkeypatch.context() as patch, pytest.raises(GateUnavailable):
+        patch.setattr(Store, "run", broken)
+        scene.grow()
+    with pytest.raises(WrongState, match="The gate grows from 2 to 4 partitions"):
+        change_partitions(scene.old.gate, NUMBER)
+    assert scene.grow().groups == (group,)
 
 
 def test_what_can_not_grow_is_refused(scene: Scene) -> None:
