@@ -123,9 +123,9 @@ class _Growing(Restamping):
                 yield field.split(" ")[1]
 
     def _scan(self, name: str, keys: Keys, match: str | None = None) -> Iterator[str]:
-        client, cursor = self._scripts.at(keys).client, None
+        part, cursor = self._scripts.at(keys), None
         while cursor != 0:
             at: int = cursor or 0
-            page: Any = self._scripts.ask("scan", lambda: client.hscan(name, at, match=match, count=1000), keys)  # noqa: B023
+            page: Any = part.ask("scan", lambda: part.client.hscan(name, at, match=match, count=1000), keys)  # noqa: B023
             cursor = int(page[0])
             yield from (field.decode() for field in page[1])

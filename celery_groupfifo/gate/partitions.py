@@ -71,7 +71,8 @@ class Restamping:
             store.close()
 
     def _stamp(self, store: Store, keys: Keys) -> Stamp | None:
-        text: bytes | None = store.ask("stamp", lambda: store.at(keys).client.get(keys.stamp))
+        part = store.at(keys)
+        text: bytes | None = part.ask("stamp", lambda: part.client.get(keys.stamp))
         stamp = None if text is None else Stamp.parse(text)
         if text is not None and stamp is None:
             raise UnsupportedState(f"The stamp of partition {keys.tag} can't be read: {text[:80]!r}.")
@@ -85,7 +86,8 @@ class Restamping:
     def _fence(self, keys: Keys) -> str:
         stamp = self._stamp(self._scripts, keys)
         name = keys.in_edition(stamp.edition if stamp else WRITES).fence
-        text: Any = self._scripts.ask("stamp", lambda: self._scripts.at(keys).client.get(name))
+        part = self._scripts.at(keys)
+        text: Any = part.ask("stamp", lambda: part.client.get(name))
         return "" if text is None else str(text, "ascii")
 
     def _write(self, keys: Keys, seen: Stamp | None, partitions: str, empty: bool = False, floor: str = "") -> bool:
