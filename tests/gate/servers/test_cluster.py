@@ -221,12 +221,13 @@ def test_another_number_of_partitions_is_refused_until_the_gate_was_empty(cluste
 
 def test_a_partition_of_another_version_is_refused_and_no_other_one(clustered: Clustered) -> None:
     gate, clusters = clustered.gate, clustered.cluster.client(clustered.cluster.master_of(clustered.slot))
+    other = next(group for group in map(quote, "abcdefgh") if gate.keyspace.of_group(group) is not clustered.keys)
     clustered.park("a")
+    clustered.park("known", other)
     clusters.set(clustered.keys.stamp, "1 2 6 9.9.9")
     gate.store.at(clustered.keys).connections.drop(gate.store.at(clustered.keys).connections.generation)
     with pytest.raises(UnsupportedState, match=rf"partition {clustered.keys.tag}, holds state of version 2"):
         clustered.park("b")
-    other = next(group for group in map(quote, "abcdefgh") if gate.keyspace.of_group(group) is not clustered.keys)
     assert clustered.park("c", other)
     with pytest.raises(UnsupportedState, match="version 2"):
         gate.store.meet()
