@@ -9,7 +9,7 @@
 -- ARGV[5] group   (text)
 -- Returns {1, [queue, message]...} released; to publish · {-1} no head is held · {-2} the group is paused
 -- Complexity O(under way · log due)
---@include keys flag entry resume once operate said freed halt
+--@include keys write flag entry resume once operate said freed halt
 local audit, group = KEYS[10], ARGV[5]
 
 local g = open_group(group)
@@ -35,7 +35,12 @@ for at = #g, 1, -1 do
       r.state = 'w'
     end
     r.due, r.stop = '-', '-'
-    resume({}, group, g, r, out)
+    if at > 1 and not has_flag(g, 'n') then -- calls of one batch have failed: they go out one after the other
+      r.stop = 'f'
+      write_group(group, g)
+    else
+      resume({}, group, g, r, out)
+    end
   end
 end
 if held == 0 then

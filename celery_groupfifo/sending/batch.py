@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from celery import Task
-from celery.exceptions import Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry
 
 from celery_groupfifo.errors import InvalidBatchResult, InvalidOption
 from celery_groupfifo.sending.grouping import is_ordered_class
@@ -95,12 +95,14 @@ class Followers:
         others: The same.
         outcomes: Of the first ones of them: results, and exceptions of those that failed; the rest has not run.
         raised: The exception that the function has raised: the outcome of all.
+        replaced: The function has replaced the first call: the others have not run.
     """
 
     def __init__(self, others: Sequence[BatchCall]) -> None:
         self.others = others
         self.outcomes: list[Any] = []
         self.raised: Exception | None = None
+        self.replaced = False
         self._entered = False
 
     def enter(self) -> bool:
@@ -149,6 +151,7 @@ def install(kind: Any) -> None:
     call = kind.__call__
     if not getattr(call, "groupfifo_batch", False):
         kind.__call__ = _called(call, any("__call__" in each.__dict__ for each in _own(kind)))
+        kind.replace = _replacing(kind.replace)
     kind.typing = False  # the parameters of a call are not those of the function
 
 
@@ -180,6 +183,9 @@ def _called(call: Callable[..., Any], is_own: bool) -> Callable[..., Any]:
         except Reject as error:
             batch.raised = None if error.requeue else error
             raise
+        except Ignore as error:
+            batch.raised = None if batch.replaced else error
+            raise
         except Exception as error:  # the function may raise anything
             batch.raised = error
             raise
@@ -187,6 +193,17 @@ def _called(call: Callable[..., Any], is_own: bool) -> Callable[..., Any]:
 
     called.groupfifo_batch = True  # type: ignore[attr-defined]
     return called
+
+
+def _replacing(replace: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the `replace` of a task class."""
+
+    def replacing(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if (batch := _batch.get()) is not None:
+            batch.replaced = True
+        return replace(self, *args, **kwargs)
+
+    return replacing
 
 
 def _result(outcome: Any) -> Any:

@@ -113,7 +113,10 @@ class GroupRequest(Request):  # type: ignore[misc]
     def cancel(self, *args: Any, **options: Any) -> None:
         """Cancel as Celery does: the worker stops, or has lost its broker. Greenlets may end before this returns."""
         self._is_stopped = True
-        super().cancel(*args, **options)
+        if self.run.follows:  # its execution is that of the run that it follows, which is cancelled by its own request
+            super().cancel(_Unharmed(), *args[1:], **options)
+        else:
+            super().cancel(*args, **options)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """Note the start, as Celery does."""
@@ -200,7 +203,9 @@ class GroupRequest(Request):  # type: ignore[misc]
                     super().on_failure(exc_info, send_failed_event, return_ok)
         finally:
             if run.batch is not None and run.done and not lost and run.continuation.entry is None:
-                if gone:
+                if isinstance(error, MemoryError):
+                    run.batch.lose(_lost_info(f"Worker exited prematurely: {error!r}."))
+                elif gone:
                     run.batch.lose(exc_info)
                 elif not isinstance(error, Exception):  # such as asyncio.CancelledError: it comes here without a result
                     run.batch.fail(exc_info)
@@ -215,7 +220,7 @@ class GroupRequest(Request):  # type: ignore[misc]
 
     def _fails(self, error: BaseException, traceback: object = None) -> None:
         self.run.set_outcome("failure", failure(self.member, self.run.message.headers, self._task, error, traceback))
-        if self.run.batch is not None and isinstance(error, TimeLimitExceeded):
+        if self.run.batch is not None and not self.run.is_lost and isinstance(error, TimeLimitExceeded):
             self.run.batch.time_out(error)
 
     @property
@@ -272,6 +277,19 @@ class GroupRequest(Request):  # type: ignore[misc]
             events.log(ERROR, said, self.name, events.of_run(self.run), exc_info=True)
 
 
+class _Unharmed:
+    """Stands for the pool: it terminates nothing."""
+
+    def terminate_job(self, pid: int, signal: Any = None) -> None:
+        """Do nothing."""
+
+
+def _is_memory_error(result: tuple[Any, ...]) -> bool:
+    """Return whether a run has failed with one, for which Celery ends the worker."""
+    error = result[1].exception if result[0] else None
+    return isinstance(error.exc if isinstance(error, ExceptionWithTraceback) else error, MemoryError)
+
+
 def _lost_info(message: str) -> ExceptionInfo:
     try:
         raise WorkerLostError(message)
@@ -289,8 +307,13 @@ def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
         result, entry = split_result(result)
         run.set_continuation(entry)
         lost, stopped = run.is_lost, self._is_stopped and tuple(result) == KILLED
-        if run.batch is not None and others and not lost:
-            run.batch.end(others)
+        if run.batch is not None and others and not lost and not _is_memory_error(result):
+            try:
+                run.batch.end(others)
+            except MemoryError:  # Celery ends the worker: that is a loss, or it would come back for ever
+                run.mark_worker_lost()
+                run.settle()
+                raise
         run.over()
         run.set_outcome("success")  # unless on_failure follows
         if stopped:

@@ -23,7 +23,9 @@ local function end_run(lists, line, group, g, r, arg, out)
     if due >= 0 then
       rejoin(line, group, g, r, due)
     elseif g.flags ~= '-' then
-      drop_mark(g, 'o') -- see lib/breaker.lua
+      if not has_flag(g, 'b') then -- else another one has opened the breaker meanwhile
+        drop_mark(g, 'o') -- see lib/breaker.lua
+      end
       end_entry(r.id, group, g)
     end
     remove_record(g, r.id)

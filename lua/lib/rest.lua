@@ -1,15 +1,21 @@
 -- The line of a group after a final failure of its head, see fail.lua.
 --@include keys clock write record flag entry breaker
 
--- Cut off the line of a group: a sweep cancels it, see cancel.lua. The caller writes the group.
+-- Cut off the line of a group: a sweep cancels it, see cancel.lua. The caller writes the group. Calls of one batch have
+-- the same fence, and so one part: what came meanwhile joins it.
 local function cut_rest(group, g, line, cut_off, fence)
   local length = redis.call('LLEN', line)
   if length > 0 then
-    redis.call('RENAME', line, cut_off)
-    redis.call('ZADD', K.due, K.REST + now_ms(), 'd ' .. group .. ' ' .. fence)
+    if redis.call('RENAMENX', line, cut_off) == 0 then
+      for _ = 1, length do
+        redis.call('RPUSH', cut_off, redis.call('LPOP', line))
+      end
+    end
     add_to(g, 'aside', length - g.empty)
     g.empty = '0'
-    add_mark(g, 'c')
+    if redis.call('ZADD', K.due, K.REST + now_ms(), 'd ' .. group .. ' ' .. fence) == 1 then
+      add_mark(g, 'c')
+    end
   end
 end
 

@@ -1164,16 +1164,21 @@ else
           local group, g, line, cut_off = of, other, KEYS[first], KEYS[first + 1]
           local length = redis_call('LLEN', line)
           if length > 0 then
-            redis_call('RENAME', line, cut_off)
-            redis_call('ZADD', K_due, K_REST + now_ms(), 'd ' .. group .. ' ' .. fence)
+            if redis_call('RENAMENX', line, cut_off) == 0 then
+              for _ = 1, length do
+                redis_call('RPUSH', cut_off, redis_call('LPOP', line))
+              end
+            end
             do -- add_to(g, 'aside', length - g.empty)
               local what, number = 'aside', length - g.empty
               g[what] = string.format('%.0f', math.max(g[what] + number, 0))
             end
             g.empty = '0'
-            do -- add_mark(g, 'c')
-              local letter = 'c'
-              g.flags = (g.flags == '-' and '' or g.flags) .. letter
+            if redis_call('ZADD', K_due, K_REST + now_ms(), 'd ' .. group .. ' ' .. fence) == 1 then
+              do -- add_mark(g, 'c')
+                local letter = 'c'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
             end
           end
         end
@@ -1218,16 +1223,21 @@ else
     do -- cut_rest(group, g, line, cut_off, fence)
       local length = redis_call('LLEN', line)
       if length > 0 then
-        redis_call('RENAME', line, cut_off)
-        redis_call('ZADD', K_due, K_REST + now_ms(), 'd ' .. group .. ' ' .. fence)
+        if redis_call('RENAMENX', line, cut_off) == 0 then
+          for _ = 1, length do
+            redis_call('RPUSH', cut_off, redis_call('LPOP', line))
+          end
+        end
         do -- add_to(g, 'aside', length - g.empty)
           local what, number = 'aside', length - g.empty
           g[what] = string.format('%.0f', math.max(g[what] + number, 0))
         end
         g.empty = '0'
-        do -- add_mark(g, 'c')
-          local letter = 'c'
-          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+        if redis_call('ZADD', K_due, K_REST + now_ms(), 'd ' .. group .. ' ' .. fence) == 1 then
+          do -- add_mark(g, 'c')
+            local letter = 'c'
+            g.flags = (g.flags == '-' and '' or g.flags) .. letter
+          end
         end
       end
     end

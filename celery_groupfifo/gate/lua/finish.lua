@@ -1448,10 +1448,12 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     elseif g.flags ~= '-' then
-      do -- drop_mark(g, 'o')
-        local letter = 'o'
-        g.flags = string.gsub(g.flags, letter, '', 1)
-        g.flags = g.flags == '' and '-' or g.flags
+      if not has_flag(g, 'b') then -- else another one has opened the breaker meanwhile
+        do -- drop_mark(g, 'o')
+          local letter = 'o'
+          g.flags = string.gsub(g.flags, letter, '', 1)
+          g.flags = g.flags == '' and '-' or g.flags
+        end
       end
       do -- end_entry(r.id, group, g)
         local id = r.id

@@ -332,7 +332,8 @@ end
 for at = #g, 1, -1 do
   local other = g[at]
   local outcome = said[other.id]
-  if other.stop == 'f' and other.fence == fence and outcome ~= 'stays' then
+  local waits = other.stop == 'f' and other.state == 'h' -- since an earlier run, behind what this one has gathered
+  if other.stop == 'f' and (waits or other.fence == fence) and outcome ~= 'stays' then
     table.remove(g, at)
     if outcome then
       over[#over + 1] = other.id

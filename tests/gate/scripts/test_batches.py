@@ -10,6 +10,7 @@ from celery_groupfifo import Groups
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.records import Flight, Limits
+from celery_groupfifo.windows import Breaker
 from tests.support.world import TTL_MS, World, ticket_of
 
 
@@ -193,6 +194,55 @@ def test_a_follower_may_fail_by_its_own_policy(world: World, policy: str) -> Non
         assert rest(world) == ["c", "d", "e"]
     else:
         assert [id for id, _ in world.sweep().cancelled] == ["c", "d", "e"]
+
+
+def failed_beside(world: World, ticket: Ticket, *ids: str) -> list[Ticket]:
+    """The runs of followers that have failed, whose own ends come next."""
+    found = [each for each in map(ticket_of, world.gate.gather(ticket, "t", 9)) if each.id in ids]
+    world.gate.settle(ticket, [], ids)
+    return [each.begun(ticket.fence)._replace(lane=f"99{at}") for at, each in enumerate(found)]
+
+
+def test_two_calls_that_cancel_the_rest_lose_nothing_that_came_between(world: World) -> None:
+    ticket = led(world, "abc")
+    world.park("d")
+    for id, run in zip("ef", failed_beside(world, ticket, "b", "c"), strict=True):
+        world.fail(run, policy="cancel_rest")
+        world.park(id)
+    world.fail(ticket, policy="cancel_rest")
+    assert sorted(id for id, _ in world.sweep().cancelled) == ["d", "e", "f"]
+    assert world.redis.hlen(world.keys.groups) == world.redis.hlen(world.keys.entries) == 0
+
+
+def test_of_two_calls_that_block_the_group_retry_lets_one_go_at_a_time(world: World) -> None:
+    ticket = led(world, "abcd")
+    for run in failed_beside(world, ticket, "b", "c"):
+        world.fail(run)
+    world.finish(ticket)
+    Groups(world.app).retry("g")
+    assert world.queued() == ["b"]
+    assert gather(world, begun(world)) == ["c", "d"]
+
+
+def test_what_still_waits_of_a_longer_batch_stays_behind_what_goes_back(world: World) -> None:
+    world.gate.surrender([(led(world, "abcdef"), False)])
+    again = begun(world)
+    assert gather(world, again, most=2) == ["b", "c"]
+    world.gate.settle(again, ["b"])
+    world.finish(again)
+    assert rest(world) == ["c", "d", "e", "f"]
+
+
+def test_a_good_end_before_the_call_that_opens_a_breaker_does_not_close_it(world: World) -> None:
+    breaker, ticket = Breaker(2, 60_000, 1000), led(world, "abc")
+    world.park("d")
+    for run in failed_beside(world, ticket, "b", "c"):
+        opened = world.fail(run, policy="continue", breaker=breaker)
+    assert opened.blocked
+    world.finish(ticket)
+    world.tick(1000)
+    world.sweep()
+    assert world.fail(begun(world), policy="continue", breaker=breaker).blocked, "the probe has failed"
 
 
 # -- lost workers ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from celery import chord
+from celery import chain, chord, group
 from celery.result import AsyncResult
 
 from celery_groupfifo import Groups
@@ -216,6 +216,29 @@ def test_nor_when_each_failure_blocks_its_group(crew: Crew, key: str) -> None:
         groups.skip(key, expected=head)
     all_ended(crew, key)
     assert batches(crew, key) == [[0], [1, 2, 3]]
+
+
+@pytest.mark.parametrize("kind", ["plain", "chain", "group"])
+@on("prefork", "threads")
+def test_a_batch_that_replaces_itself_leaves_the_others_in_line(crew: Crew, key: str, kind: str) -> None:
+    add = crew.app.tasks["worker.add"]
+    by, result = {
+        "plain": (add.s(1, 1), 2),
+        "chain": (chain(add.s(1, 1), add.s(1)), 3),
+        "group": (group(add.s(1, 1), add.s(2, 2)), [2, 4]),
+    }[kind]
+    crew.send(key, 0, "wait", "batch", name=f"{key}-0")
+    until(lambda: batches(crew, key) == [[0]])
+    replaced, second, third = (
+        crew.send(key, 1, "replace", "batch", by=by),
+        crew.send(key, 2, task="batch"),
+        crew.send(key, 3, task="batch"),
+    )
+    crew.tell(f"{key}-0")
+    assert second.get(timeout=20) == 2 and third.get(timeout=20) == 3
+    all_ended(crew, key)
+    assert batches(crew, key) == [[0], [1, 2, 3], [2, 3]]
+    assert replaced.get(timeout=20) == result
 
 
 @on("prefork", "threads")

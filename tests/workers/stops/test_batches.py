@@ -6,12 +6,14 @@ import os
 import signal
 from collections.abc import Callable
 
+import billiard
 import pytest
 
 from celery_groupfifo import Groups
 from tests.support.crews.workers import Crew, Worker
 from tests.support.waiting import until
 from tests.workers.outcomes.test_batches import batches, notes
+from tests.workers.servers.test_reconnect import cut
 
 POOLS = pytest.mark.parametrize("pool", ["prefork", "threads"])
 
@@ -131,3 +133,33 @@ def test_a_hard_time_limit_that_blocks_the_group_is_that_of_the_first_call(make_
     for result in scene.results[1:]:
         scene.crew.state(result, "SUCCESS")
     assert scene.ended() == [[1, 2, 3], [2, 3, 4]]
+
+
+def test_a_batch_of_a_greenlet_that_is_cancelled_with_its_broker_goes_back(make_crew: Callable[..., Crew]) -> None:
+    """Its requests are cancelled in any order, and the first one ends the greenlet of all."""
+    scene = Broken(make_crew("gevent", slots=4, worker_cancel_long_running_tasks_on_connection_loss=True))
+    until(lambda: cut(scene.crew, "broker") > 0)
+    until(lambda: "Terminating it instead" in scene.first.log, lambda: scene.first.log[-2000:])
+    scene.crew.tell("go")
+    for result in scene.results:
+        scene.crew.state(result, "SUCCESS")
+    assert batches(scene.crew, "k")[1:] == [[1, 2, 3], [1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("task", ["batch", "batch_early"])
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_batch_without_memory_counts_as_lost(make_crew: Callable[..., Crew], pool: str, task: str) -> None:
+    crew = make_crew(pool, slots=2).ready()
+    crew.send("k", 0, "wait", task, name="line-up")
+    until(lambda: batches(crew, "k") == [[0]])
+    results = [crew.send("k", 1, "memory", task), *(crew.send("k", number, task=task) for number in (2, 3))]
+    crew.tell("line-up")
+    if pool == "prefork" and billiard.VERSION >= (4, 3):
+        crew.worker.wait()
+        crew.worker.start().ready()
+    until(lambda: not crew.left_over(), lambda: f"{crew.left_over()} {notes(crew, 'k')}")
+    lost = [(note["numbers"], note["lost"]) for note in notes(crew, "k")[1:]]
+    if task == "batch":
+        assert lost == [([1, 2, 3], 0), ([1], 1), ([2], 1), ([3], 1)]
+    else:
+        assert (lost, [each.state for each in results]) == ([([1, 2, 3], 0)], ["FAILURE"] * 3)
