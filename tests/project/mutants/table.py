@@ -2613,6 +2613,41 @@ BATCHES = (
         ("tests/unit/test_quiet.py::test_a_call_with_more_to_do_is_left_to_celery",),
     ),
     Mutant(
+        "the part that the first failure of a batch has cut off is overwritten by the second one's",
+        "lua/lib/rest.lua",
+        "if redis.call('RENAMENX', line, cut_off) == 0 then",
+        "if redis.call('RENAME', line, cut_off) == 0 then",
+        ("tests/gate/scripts/test_batches.py::test_two_calls_that_cancel_the_rest_lose_nothing_that_came_between",),
+    ),
+    Mutant(
+        "all failed calls of a batch are let out at once",
+        "lua/retry.lua",
+        "if at > 1 and not has_flag(g, 'n') then",
+        "if false then",
+        ("tests/gate/scripts/test_batches.py::test_of_two_calls_that_block_the_group_retry_lets_one_go_at_a_time",),
+    ),
+    Mutant(
+        "the rest of a longer batch overtakes what goes back",
+        "lua/settle.lua",
+        "(waits or other.fence == fence)",
+        "other.fence == fence",
+        ("tests/gate/scripts/test_batches.py::test_what_still_waits_of_a_longer_batch_stays_behind_what_goes_back",),
+    ),
+    Mutant(
+        "a good end closes a breaker that another call has opened",
+        "lua/lib/ending.lua",
+        "if not has_flag(g, 'b') then",
+        "if true then",
+        ("tests/gate/scripts/test_batches.py::test_a_good_end_before_the_call_that_opens_a_breaker_does_not_close_it",),
+    ),
+    Mutant(
+        "a call without a result takes the calls of its batch with it when it is replaced",
+        "sending/batch.py",
+        "batch.raised = None if batch.replaced else error",
+        "batch.raised = error",
+        ("tests/workers/outcomes/test_batches.py::test_a_batch_that_replaces_itself_leaves_the_others_in_line",),
+    ),
+    Mutant(
         "values of other types come undecoded in a batch",
         "worker/delivery.py",
         """b'"__type__"' not in text""",
@@ -2653,6 +2688,39 @@ STAMPS = (
         "(redis.call('GET', KEYS[7]) or '') < floor then",
         "false then",
         ("tests/gate/scripts/test_stamps.py::test_the_number_of_partitions_changes_when_the_gate_is_empty",),
+    ),
+    Mutant(
+        "a call of a round trip of many is taken for another one's repetition in its group's new partition",
+        "gate/parking.py",
+        "_of_arrival(numbers[at])",
+        "numbers[at]",
+        (
+            "tests/gate/scripts/test_growing.py::"
+            "test_of_a_round_trip_of_many_none_is_taken_for_another_in_a_partition_of_before",
+        ),
+    ),
+    Mutant(
+        "a process with a greater number stamps partitions that the gate does not have",
+        "gate/stamps.py",
+        "            self._ask_first(connection, keys)\n",
+        "            pass\n",
+        (
+            "tests/gate/scripts/test_growing.py::test_a_process_with_a_greater_number_stamps_no_partition_that_the_gate_does_not_have",
+        ),
+    ),
+    Mutant(
+        "an operator's process that has not heard of a growth looks in the old partition",
+        "gate/parking.py",
+        "self.store.at(keys).look_again(keys)",
+        "self.store.at(keys).look()",
+        ("tests/gate/scripts/test_growing.py::test_an_operator_of_a_process_that_has_not_heard_of_it_finds_the_group",),
+    ),
+    Mutant(
+        "messages that were delivered count as messages in the queue",
+        "worker/publisher.py",
+        "channel._query_all(name).filter(channel.message_cls.visible.is_(True)).count()",
+        "channel._query_all(name).count()",
+        ("tests/gate/brokers/test_lengths.py::test_sqlalchemy_keeps_delivered_messages_that_count_no_more",),
     ),
     Mutant(
         "a group leaves its old partition before it has run empty",
