@@ -11,8 +11,8 @@
 - explain.py says in a sentence why a group does not move. verify.py checks the stored state, which state.py reads, for
   inconsistencies (verify_letters.py that of dead letters, verify_identities.py that of identities, verify_several.py
   that of tasks with several keys, verify_turns.py that of turns, orders.py that of order values, which it reads).
-  identities.py reads the dedup keys of tasks, several.py says for what tasks with several keys wait, turns.py for whose
-  turns heads wait.
+  identities.py reads the dedup keys of tasks, several.py says for what tasks with several keys wait, holds.py in a few
+  words why heads are held.
 - arguments.py refuses arguments of a wrong type.
 - doctor.py checks the surroundings: server.py the gate's Redis, fleet.py the workers. status.py says what is wrong now.
 """

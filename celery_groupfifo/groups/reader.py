@@ -17,9 +17,9 @@ from celery_groupfifo.gate.places import find_place
 from celery_groupfifo.gate.records import FLAG_LETTERS, LIMITED, Flight, Limits, StoredEntry, StoredGroup, in_order
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content, leases
+from celery_groupfifo.groups.holds import with_holds
 from celery_groupfifo.groups.pace import SCRIPT, Pace
 from celery_groupfifo.groups.survey import EVERYTHING, STATES_IN_FLIGHT, Look, Surveyed, oldest_since, state_of, survey
-from celery_groupfifo.groups.turns import with_turns
 from celery_groupfifo.groups.view import Flag, Group, Limit, Running, moment
 
 #: Flags that operators and failures set on a group, the strongest first.
@@ -188,7 +188,7 @@ class Reader:
             if length and head is None:
                 head = self._first(keys, name)
             found.append(_group(name, depth, flags, mine, head, (line, length), (due, tasks), now, limits.get(name)))
-        return with_turns(found, flights, partial(self.texts, keys))
+        return with_holds(found, flights, partial(self.texts, keys))
 
     def stored_groups(self, keys: Keys, names: Iterable[Quoted]) -> dict[Quoted, StoredGroup]:
         """Return the states of groups, with their entries under way, by name."""

@@ -127,7 +127,7 @@ class Group:
             seconds that the head runs. None: all of its tasks wait for an ETA.
         last_error: The exception of the head's last run, when it blocks the group, a paused one too, or when it waits
             for a retry and the result backend has it.
-        reason: The reason of the pause or drain; the exception that blocks it; that its head waits for its turn.
+        reason: The reason of the pause or drain; the exception that blocks it; why its head is held.
         by: The operator; or the worker whose run blocks it.
         since: Time of the pause, drain or failure.
         queue: The queue of the head's ticket, by its name in the scripts.

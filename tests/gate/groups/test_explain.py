@@ -163,6 +163,7 @@ def test_held_for_a_retry(shop: Shop) -> None:
     assert said.startswith("Group 'k' waits for retry 3 of 5 of shop.send[a], which goes out in 1 min 30 s, at 2027-")
     assert "Its last run ended with ValueError: no route." in said
     assert said.endswith("1 task waits behind it.")
+    assert [group.reason for group in shop.groups.list()] == ["waits for retry 3 of its head"]
 
 
 def test_held_and_due(shop: Shop) -> None:

@@ -158,6 +158,7 @@ def test_explain_tells_the_rate(shop: Shop, set_by: str) -> None:
     if set_by == "operator":
         shop.groups.limit("k", rate="1/h", expires_in=7200, reason="slow", by="anna")
     shop.world.finish(shop.begin(), "k")
+    assert shop.groups.get("k").reason == "its rate of 1/h is used up"
     said = shop.groups.explain("k")
     assert said.startswith(
         "Group 'k' holds its head shop.send[b] back, as its rate of 1/h is used up: it goes out in 1 h 0 min, at "

@@ -37,5 +37,6 @@ def test_an_operator_lets_it_go_out_before(shop: Shop, monkeypatch: pytest.Monke
     shop.world.park("a", "k", "celery", delay=60_000, reserves=True)
     assert shop.groups.get("k").state == "held" and shop.groups.verify() == []
     assert "holds its head t[a] until its ETA: it goes out in 1 min 0 s" in shop.groups.explain("k")
+    assert shop.groups.get("k").reason == "waits for the ETA of its head"
     shop.groups.retry("k")
     assert shop.world.queued("celery") == ["a"]

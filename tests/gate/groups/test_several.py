@@ -19,6 +19,7 @@ def test_explain_says_what_it_waits_for(shop: Shop) -> None:
     shop.send("a", "t", group_key=["acct:1", "acct:9"])
     said = shop.groups.explain("acct:1")
     assert "holds its head shop.send[t]: it waits until it is also the first in 'acct:9', where 2 tasks are" in said
+    assert shop.groups.get("acct:1").reason == "waits for the other groups of its head"
     shop.groups.purge("acct:9")
     shop.send("a", "t", group_key=["acct:1", "acct:9"])
     said = shop.groups.explain("acct:9")

@@ -6,6 +6,7 @@ A second lasts 1001 ms here: a run may have begun at any time within its millise
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -305,15 +306,18 @@ def test_two_that_fail_beside_each_other_block_until_both_are_decided_on(world: 
         world.park(id, limits=Limits(concurrency=2).text())
     for ticket in begin_all(world)[::-1]:
         assert world.fail(ticket).blocked
-    groups = Groups(world.app, world.gate)
+        world.tick(1000)
+    groups, times = Groups(world.app, world.gate), []
     for id, beside in (("b", " a failed beside it, and blocks it after that."), ("a", "")):
         group = groups.get("g")
         assert (group.state, group.head, group.last_error) == ("blocked", id, "ValueError: boom")
+        times.append(group.since)
         said = groups.explain("g", ask_workers=False)
         assert f"the failure of t[{id}] " in said and said.endswith(f"retry, skip or drop.{beside}"), said
         assert "1 task waits behind it" in said
         assert groups.verify() == []
         groups.skip("g", expected=id)
+    assert times[0] is not None and times[1] == times[0] + timedelta(seconds=1), "each has its own time"
     assert world.queued() == ["c"] and groups.get("g").state == "waiting"
 
 

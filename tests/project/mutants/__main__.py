@@ -33,6 +33,9 @@ def verdict(copy: Copy, mutant: Mutant, test: str) -> str:
 def main(words: Sequence[str]) -> int:
     """Print the table; 1 when a mutant survives or does not apply."""
     mutants = [mutant for mutant in MUTANTS if not words or any(word in mutant.bug for word in words)]
+    if not mutants:
+        print(f"No bug of the table is named with any of: {', '.join(words)}")
+        return 1
     bad = 0
     with tempfile.TemporaryDirectory(prefix="groupfifo-mutants-") as directory:
         copy = Copy(Path(directory))
