@@ -195,9 +195,11 @@ def made_value(
     values = _shape(task).values(args, kwargs) or _values(_bound(task, name, args, kwargs, kind))
     if isinstance(spec, tuple):
         return ":".join([str(_value(values, field, name, kind)) for field in spec])
-    for field in _fields(spec):
-        _value(values, field, name, kind)
+    if not isinstance(spec, str):  # it was set when the task had been made, so nothing has checked it
+        raise InvalidOption(_no_spec(spec, name, kind.option))
     try:
+        for field in _fields(spec):
+            _value(values, field, name, kind)
         return spec.format_map(values)
     except (LookupError, AttributeError, ValueError, TypeError) as error:
         raise MissingGroupKey(
@@ -237,11 +239,7 @@ def _check_fields(spec: Any, task: Any, option: str) -> None:
         except ValueError as error:
             raise InvalidOption(f"{option}={spec!r} of {task.name} is no template: {error}.") from error
     else:
-        raise InvalidOption(
-            f"{option}={spec!r} of {task.name} does not work: use a template like '{{customer_id}}', "
-            f"a tuple of parameter names, {'a list of templates, ' if option == GROUP.option else ''}or a callable "
-            "with the task's parameters."
-        )
+        raise InvalidOption(_no_spec(spec, task.name, option))
     parameters = _shape(task).signature.parameters
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
         return
@@ -251,6 +249,14 @@ def _check_fields(spec: Any, task: Any, option: str) -> None:
                 f"{option}={spec!r} of {task.name} names {field!r}, but the task's parameters are: "
                 f"{', '.join(parameters) or 'none'}."
             )
+
+
+def _no_spec(spec: object, name: str, option: str) -> str:
+    """Return the message about a definition that is none."""
+    return (
+        f"{option}={spec!r} of {name} does not work: use a template like '{{customer_id}}', a tuple of parameter "
+        f"names, {'a list of templates, ' if option == GROUP.option else ''}or a callable with the task's parameters."
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
@@ -193,6 +194,21 @@ def test_a_wrong_group_key_stops_the_definition(spec: Any) -> None:
 
     assert "group_key" in str(caught.value)
     assert "send" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (5, "group_key=5 of send does not work: use a template like"),
+        (b"k", "group_key=b'k' of send does not work: use a template like"),
+        ("{", "The group key '{' of send can't be built from"),
+    ],
+)
+def test_a_wrong_group_key_that_is_set_later_stops_the_call(spec: Any, said: str) -> None:
+    task = task_with("{customer}")
+    task.group_key = spec
+    with pytest.raises((InvalidOption, MissingGroupKey), match=re.escape(said)):
+        group_key(task, "send", ("i", "c"), {})
 
 
 def test_which_tasks_are_grouped() -> None:
