@@ -281,13 +281,15 @@ class Reader:
         return unquote(name).removeprefix(self.gate.server.prefix).split(separator)[0]
 
     def entry(self, keys: Keys, group: Quoted, task_id: str) -> tuple[str, bytes] | None:
-        """Return name and text of the entry of a task in a group, quoted; None when there is none."""
+        """Return name and text of the entry of a task that has a place in a group, quoted; None when there is none.
+
+        The entry of a task with several keys names one of its groups.
+        """
         names = entry_names(task_id)
-        for name, text in zip(names, self.texts(keys, names), strict=True):
-            entry = StoredEntry.parse(text)
-            if text is not None and entry is not None and entry.group == group:
-                return name, text
-        return None
+        texts = {name: text for name, text in zip(names, self.texts(keys, names), strict=True) if text}
+        entries = {name: entry for name, text in texts.items() if (entry := StoredEntry.parse(text)) is not None}
+        mine = next((name for name, entry in entries.items() if entry.group == group), next(iter(entries), None))
+        return None if mine is None else (mine, texts[mine])
 
     def texts(self, keys: Keys, ids: Sequence[str]) -> list[bytes | None]:
         """Return the stored entries of ids."""

@@ -55,6 +55,13 @@ def test_state_of_another_version_is_a_sentence(client: Any, shop: Shop) -> None
         shop.groups.gate.store.client.delete(keys.stamp)
 
 
+def test_a_task_with_several_keys_is_shown_in_each_of_its_groups(client: Any, shop: Shop) -> None:
+    shop.send("acct:1", "first")
+    shop.send("a", "t", group_key=["acct:1", "acct:9"])
+    head = client.get("/api/group/info/acct:9").json["head"]
+    assert (head["task_id"], head["task"], head["args"]) == ("t", "shop.send", "('a', 0)")
+
+
 def test_pages_say_that_groups_are_only_observed(client: Any, shop: Shop) -> None:
     assert "The mode is observe" not in client.get("/groups").text
     shop.app.conf.groupfifo_mode = "observe"
