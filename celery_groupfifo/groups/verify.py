@@ -23,6 +23,7 @@ from celery_groupfifo.groups.reader import Reader, hold_of
 from celery_groupfifo.groups.state import Line, StoredState
 from celery_groupfifo.groups.verify_identities import stale_identities
 from celery_groupfifo.groups.verify_letters import letter_breaches
+from celery_groupfifo.groups.verify_partitions import partition_breaches
 from celery_groupfifo.groups.verify_several import several_findings
 from celery_groupfifo.groups.verify_turns import turn_breaches
 from celery_groupfifo.groups.view import Breach
@@ -62,6 +63,7 @@ def verify(reader: Reader, repair: bool) -> list[Breach]:
 def _look(reader: Reader, keys: Keys) -> dict[tuple[Breach, frozenset[str]], Repair | None]:
     state = reader.gate.store.at(keys).ask("verify", lambda: stored_state.read(reader, keys))
     findings = [*_findings(keys, state), *map(Finding, letter_breaches(reader, keys))]
+    findings += map(Finding, partition_breaches(reader, keys, state.lines))
     for breach, member, adds in turn_breaches(reader, keys, state):
         findings.append(Finding(breach, _mend_turn(keys, member, adds), frozenset({member})))
     stale = stale_identities(reader, keys)
@@ -157,10 +159,6 @@ def _correct(keys: Keys, group: Quoted, word: str, seen: object, right: object) 
 def _recall(keys: Keys, flight: Flight) -> Repair:
     args = [flight.id, flight.group]
     return lambda reader: reader.gate.store.run("recall", keys, [keys.line(flight.group)], [*args, 1])
-
-
-def _both(first: Repair, then: Repair) -> Repair:
-    return _all([first, then])
 
 
 def _all(mends: list[Repair]) -> Repair:
@@ -332,7 +330,7 @@ def _set_flag(keys: Keys, group: Quoted, stored: StoredGroup, letter: str, reaso
 
     if letter in stored.flags:
         return _write(build)
-    return _both(_write(build), _correct(keys, group, "flags", stored.flags or "-", stored.flags + letter))
+    return _all([_write(build), _correct(keys, group, "flags", stored.flags or "-", stored.flags + letter)])
 
 
 def _clear_flag(keys: Keys, group: Quoted, stored: StoredGroup, letter: str) -> Repair:
@@ -340,7 +338,7 @@ def _clear_flag(keys: Keys, group: Quoted, stored: StoredGroup, letter: str) -> 
     if letter not in stored.flags:
         return forget
     right = stored.flags.replace(letter, "") or "-"
-    return _both(forget, _correct(keys, group, "flags", stored.flags, right))
+    return _all([forget, _correct(keys, group, "flags", stored.flags, right)])
 
 
 def _flag_findings(keys: Keys, state: StoredState, group: Quoted, stored: StoredGroup) -> Iterator[Finding]:

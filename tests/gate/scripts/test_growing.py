@@ -543,3 +543,19 @@ def test_any_sequence_keeps_the_order_of_each_group_in_one_partition(scene: Scen
     assert done == sent
     assert all(each == sorted(set(each)) for each in fences.values())
     assert scene.grow().left == 0
+
+
+def test_verify_names_a_group_that_is_in_two_partitions(scene: Scene) -> None:
+    group, other = scene.groups[:2]
+    scene.grow()
+    scene.park("a", group)
+    groups, (old, *_) = Groups(scene.both.app, scene.both.gate), scene.both.gate.keyspace.partitions
+    assert groups.verify() == [] and scene.places(group) == [2]
+    new = scene.both.gate.keyspace.after(quote(group))
+    for name, keys in ((group, old), (other, scene.both.gate.keyspace.partitions[1])):
+        scene.redis.hset(keys.groups, name, scene.redis.hget(new.groups, group) or b"")
+    said = {(each.key, each.what) for each in groups.verify() if each.name == "partition"}
+    assert said == {
+        (group, "It is in partition groupfifo:2, and in groupfifo:0 still: tasks of the two run beside each other."),
+        (other, "It is in partition groupfifo:1, and its own is groupfifo:2: new tasks run beside those that it has."),
+    }
