@@ -141,7 +141,7 @@ def _hot(full: bool) -> list[Row]:
         ),
         Row(
             "hot-batch-write", "the same, a call or a batch writes for 10 ms", written, "rate", "tasks/s",
-            at_least(10.0), "20x", reference="grouped", arm="batches", full=True,
+            at_least(20.0), "30x", reference="grouped", arm="batches", full=True,
         ),
     ]  # fmt: skip
 
