@@ -59,11 +59,11 @@ def cell(session: nox.Session, celery: str) -> None:
 
 @nox.session
 def oldest(session: nox.Session) -> None:
-    """The lowest version of everything, on two pools."""
+    """The lowest version of everything, on prefork."""
     _install(session, "-c", "tests/compatibility/lowest.txt")
-    quick = "not gevent and not eventlet and not solo and not untuned and not test_reconnect"
-    two = ("-n", "2", "--dist", "loadfile")
-    session.run("pytest", "-k", quick, *two, *(session.posargs or (CONFORMANCE, *OUTCOMES, *INSIDES)))
+    quick = "not threads and not gevent and not eventlet and not solo and not untuned and not test_reconnect"
+    three = ("-n", "3", "--dist", "loadfile")
+    session.run("pytest", "-k", quick, *three, *(session.posargs or (CONFORMANCE, *OUTCOMES, *INSIDES)))
 
 
 @nox.session
