@@ -21,6 +21,7 @@ from benchmarks.scenarios.look import Look
 from benchmarks.scenarios.memory import Memory
 from benchmarks.scenarios.nodes import Nodes
 from benchmarks.scenarios.replicas import Replicas
+from benchmarks.scenarios.retries import Retries
 from benchmarks.scenarios.scripts import Depth, Scripts
 from benchmarks.scenarios.sending import Sending
 from benchmarks.scenarios.tenants import SLOTS, Tenants
@@ -289,7 +290,9 @@ def _large(full: bool) -> list[Row]:
 def _fair(full: bool) -> list[Row]:
     scenario = Light(count=40, held=10_000)
     light = "a light group beside 5 deep ones, 4 slots: p95"
+    retries = "300 retries due at one moment in 300 groups: the last one's start"
     return [
+        Row("retries", retries, Retries(300), "last", "s", value_at_most(1.0, "s"), "0.5 s", None, full=True),
         Row("light", light, scenario, "p95", "heavy tasks", value_at_most(3), "1 to 2", None, "alone", full=True),
         Row(
             "light-held", "the same beside 10,000 groups on hold: p50", scenario, "p50", "heavy tasks", at_most(1.25),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from celery import Task
+
 from benchmarks import recording
 from benchmarks.apps import work
 from benchmarks.apps.config import configured_app
@@ -43,3 +45,11 @@ def batched_step(calls: list[BatchCall]) -> None:
         group, number, _ = call.args
         recording.write(recording.START, group, number)
         recording.write(recording.END, group, number)
+
+
+@app.task(base=GroupFifoTask, bind=True, group_key="{group}", max_retries=1, name="bench.retried")
+def retried(self: Task, group: str, number: int, seconds: float) -> None:
+    """Record a run, and after the first one be retried at a moment of the monotonic clock, in seconds."""
+    work.step(group, number)
+    if not self.request.retries:
+        raise self.retry(countdown=seconds - time.monotonic())
