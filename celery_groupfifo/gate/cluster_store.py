@@ -135,8 +135,8 @@ class ClusterStore(Store):
         """Return entries by name, those that exist and can be read."""
         return self._parts[keys.tag].entries(keys, names)
 
-    def begun(self, keys: Keys, queue: str) -> int:
-        """Return the latest release that was begun from a queue, see `Store.begun`."""
+    def begun(self, keys: Keys, queue: str) -> tuple[int, int]:
+        """Return the latest release that was begun from a queue, and when, see `Store.begun`."""
         return self._parts[keys.tag].begun(keys, queue)
 
     def tickets(self, keys: Keys, queue: str) -> int:

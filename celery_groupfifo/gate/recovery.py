@@ -209,15 +209,18 @@ class Recovery:
             yield from page
             page = self.heads(keys, page[-1].queue) if len(page) == BATCH else []
 
-    def begun(self, queue: str, like: Keys) -> int:
+    def begun(self, queue: str, like: Keys, ahead: bool) -> int:
         """Return the latest release begun from a queue, as partitions share the broker's queues. 0: none.
 
         Args:
             queue: Its name in the scripts.
             like: A partition. Only partitions on its server count: releases are drawn from the server's clock.
+            ahead: Count releases that are ahead of that clock, which was set back. They grow by one each, so they are
+                greater than those of a partition that had a rest meanwhile.
         """
         server = self.store.at(like)
-        return max(self.store.begun(keys, queue) for keys in self.keyspace.partitions if self.store.at(keys) is server)
+        known = [self.store.begun(keys, queue) for keys in self.keyspace.partitions if self.store.at(keys) is server]
+        return max((release for release, ms in known if ahead or release // 1000 <= ms), default=0)
 
     def tickets(self, queue: str) -> int:
         """Return the number of heads of all partitions that are on their way in a queue."""

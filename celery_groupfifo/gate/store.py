@@ -318,10 +318,11 @@ class Store:
         entries = {name: StoredEntry.parse(text) for name, text in zip(names, texts, strict=True)}
         return {name: entry for name, entry in entries.items() if entry is not None}
 
-    def begun(self, keys: Keys, queue: str) -> int:
-        """Return the latest release that was begun from a queue, as far as this partition knows; 0: none."""
+    def begun(self, keys: Keys, queue: str) -> tuple[int, int]:
+        """Return the latest release that was begun from a queue, as far as the partition knows, and when (ms); or 0."""
         text: bytes | None = self.ask("begun", lambda: self.client.hget(keys.begins, queue), keys)
-        return int((text or b"0").partition(b" ")[0])
+        release, ms, *_ = [*(text or b"").split(b" "), b"0", b"0"]
+        return int(release or 0), int(ms)
 
     def tickets(self, keys: Keys, queue: str) -> int:
         """Return the number of heads of this partition that are on their way in a queue."""

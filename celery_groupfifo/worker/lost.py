@@ -118,7 +118,9 @@ class LostTickets:
 
     def _overdue(self, keys: Keys, head: Head, known: _Known, now: float) -> int:
         """Release the oldest head of a queue again, overdue by now, if its ticket counts as lost."""
-        begun = max(head.begun, self._gate.begun(head.queue, keys) if len(self._partitions) > 1 else 0)
+        begun = head.begun
+        if len(self._partitions) > 1:
+            begun = max(begun, self._gate.begun(head.queue, keys, ahead=now - known.since >= BOUND))
         if not head.queue.startswith(ELSEWHERE) or head.release < begun:
             return self._gate.rerelease(keys, head.queue, self._owner, begun)
         if known.begun != begun:

@@ -155,6 +155,24 @@ def test_a_ticket_that_was_overtaken_by_those_of_another_partition(
     assert wide.queued()[-1] == "lost"
 
 
+def test_a_clock_that_is_set_back_lets_no_ticket_of_a_partition_that_had_a_rest_look_overtaken(
+    wide: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timeline: one partition is busy, the clock is set back, and its numbers go on ahead of the other one's."""
+    keys = {wide.gate.keyspace.of_group(quote(key)).tag: key for key in ("A", "B", "C", "D")}
+    here, there = keys.values()
+    wide.park("before", there)
+    wide.tick(-3_600_000)
+    assert wide.begin(wide.receive())
+    fill_other_partition(wide, there)
+    wide.park("waits", here)
+    look = Look(wide, monkeypatch)
+    assert look.pass_(BOUND) == []
+    assert wide.queued()[-1] == "waits"
+    wide.redis.lpop("q")
+    assert look.pass_(10), "its ticket is lost"
+
+
 def fill_other_partition(wide: World, there: str) -> None:
     """More than can be looked through for a ticket."""
     keys = wide.gate.keyspace.of_group(quote(there))

@@ -331,8 +331,8 @@ def test_releases_of_two_nodes_are_not_compared(clustered: Clustered) -> None:
     (head,) = gate.heads(clustered.keys)
     ticket = Ticket(clustered.keys.tag, head.release, 0, 0, "a", clustered.groups[0], lane="1")
     assert gate.begin(ticket, quote("w"))
-    assert gate.begun(head.queue, clustered.keys) == head.release
-    assert gate.begun(head.queue, other) == 0
+    assert gate.begun(head.queue, clustered.keys, ahead=True) == head.release
+    assert gate.begun(head.queue, other, ahead=True) == 0
 
 
 def test_a_bell_rings_in_its_partition(clustered: Clustered) -> None:
