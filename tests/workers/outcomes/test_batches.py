@@ -219,7 +219,7 @@ def test_nor_when_each_failure_blocks_its_group(crew: Crew, key: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "chain", "group"])
-@on("prefork", "threads")
+@on("prefork")
 def test_a_batch_that_replaces_itself_leaves_the_others_in_line(crew: Crew, key: str, kind: str) -> None:
     add = crew.app.tasks["worker.add"]
     by, result = {
