@@ -22,9 +22,6 @@ from tests.tiers import TIERS, Tier, holds, tier_of
 #: What tests with a marker need of this machine: one of these programs.
 NEEDED = {"rabbitmq": ("rabbitmq-server",), "tls": ("redis-server", "valkey-server")}
 
-#: Folders whose files take longest begin, so that at the end no process waits for another one's file.
-LONG_FILES_FIRST = ("programs/cluster", "workers", "faults", "programs", "project", "compatibility", "gate")
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -54,16 +51,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     name = config.getoption("--tier")
     if name is None:
         return
-    items.sort(key=_rank)
     wanted: frozenset[Tier] = TIERS[name]
     chosen = [tier_of(item.nodeid) in wanted for item in items]
     config.hook.pytest_deselected(items=[item for item, keep in zip(items, chosen, strict=True) if not keep])
     items[:] = [item for item, keep in zip(items, chosen, strict=True) if keep]
-
-
-def _rank(item: pytest.Item) -> int:
-    place = item.nodeid.removeprefix("tests/")
-    return next((rank for rank, folder in enumerate(LONG_FILES_FIRST) if place.startswith(folder)), 99)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -557,9 +557,19 @@ SCRIPTS = (
     Mutant(
         "a lost ticket waits for the backlog of another partition",
         "worker/lost.py",
-        "if len(self._partitions) > 1 else 0)",
-        "if False else 0)",
+        "if len(self._partitions) > 1:",
+        "if False:",
         ("tests/gate/sending/test_lost_tickets.py::test_a_ticket_that_was_overtaken_by_those_of_another_partition",),
+    ),
+    Mutant(
+        "a clock that is set back lets tickets of a partition that had a rest look overtaken",
+        "worker/lost.py",
+        "ahead=now - known.since >= BOUND",
+        "ahead=True",
+        (
+            "tests/gate/sending/test_lost_tickets.py"
+            "::test_a_clock_that_is_set_back_lets_no_ticket_of_a_partition_that_had_a_rest_look_overtaken",
+        ),
     ),
     Mutant(
         "nothing is released again until a clock that was set back has caught up",
@@ -1062,8 +1072,8 @@ WORKERS = (
     Mutant(
         "releases of two nodes are compared, whose clocks differ",
         "gate/recovery.py",
-        " for keys in self.keyspace.partitions if self.store.at(keys) is server)",
-        " for keys in self.keyspace.partitions)",
+        " for keys in self.keyspace.partitions if self.store.at(keys) is server]",
+        " for keys in self.keyspace.partitions]",
         ("tests/gate/servers/test_cluster.py::test_releases_of_two_nodes_are_not_compared",),
     ),
     Mutant(
