@@ -127,6 +127,7 @@ def test_what_is_broken_without_order_is_counted(
             crew.send(key, number, "meet", name=key, crowd=2)
         until(lambda: Groups(crew.app).report().runs == 2, crew.worker.log[-2000:])
         report = Groups(crew.app).report()
-        assert (report.overlaps, report.overtaken, report.not_counted) == (1, 0, 0)
+        assert (report.overlaps, report.not_counted) == (1, 0)
+        assert report.overtaken in (0, 1), "either of the two may start first"
     finally:
         crew.close()
