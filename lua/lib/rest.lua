@@ -7,9 +7,10 @@ local function cut_rest(group, g, line, cut_off, fence)
   local length = redis.call('LLEN', line)
   if length > 0 then
     if redis.call('RENAMENX', line, cut_off) == 0 then
-      for _ = 1, length do
-        redis.call('RPUSH', cut_off, redis.call('LPOP', line))
+      for first = 0, length - 1, 1000 do
+        redis.call('RPUSH', cut_off, unpack(redis.call('LRANGE', line, first, first + 999)))
       end
+      redis.call('DEL', line)
     end
     add_to(g, 'aside', length - g.empty)
     g.empty = '0'

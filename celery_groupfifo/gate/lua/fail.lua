@@ -1165,9 +1165,10 @@ else
           local length = redis_call('LLEN', line)
           if length > 0 then
             if redis_call('RENAMENX', line, cut_off) == 0 then
-              for _ = 1, length do
-                redis_call('RPUSH', cut_off, redis_call('LPOP', line))
+              for first = 0, length - 1, 1000 do
+                redis_call('RPUSH', cut_off, unpack(redis_call('LRANGE', line, first, first + 999)))
               end
+              redis_call('DEL', line)
             end
             do -- add_to(g, 'aside', length - g.empty)
               local what, number = 'aside', length - g.empty
@@ -1224,9 +1225,10 @@ else
       local length = redis_call('LLEN', line)
       if length > 0 then
         if redis_call('RENAMENX', line, cut_off) == 0 then
-          for _ = 1, length do
-            redis_call('RPUSH', cut_off, redis_call('LPOP', line))
+          for first = 0, length - 1, 1000 do
+            redis_call('RPUSH', cut_off, unpack(redis_call('LRANGE', line, first, first + 999)))
           end
+          redis_call('DEL', line)
         end
         do -- add_to(g, 'aside', length - g.empty)
           local what, number = 'aside', length - g.empty
