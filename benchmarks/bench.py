@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 
 import redis
 
+from benchmarks import groupmq
 from benchmarks.apps.config import CONFIG_VARIABLE, COUNTDOWN_VARIABLE
 from benchmarks.processes import Producer, Worker
 from benchmarks.recording import PATH_VARIABLE
@@ -105,9 +107,24 @@ class Bench:
 
     def producer(self, app: str, config: str) -> Producer:
         """Return the producer of an app with a configuration; it stays until the end."""
-        key = (app, config)
+        module = MODULES[app]
+        command = [sys.executable, "-m", "benchmarks.producer", module]
+        return self._producer((app, config), module, command, {CONFIG_VARIABLE: config})
+
+    def groupmq(self, folder: Path) -> Producer:
+        """Return the process of GroupMQ on the live database, which sends and works; it stays until the end.
+
+        Args:
+            folder: With its packages, see groupmq.py.
+        """
+        command = groupmq.command(folder, f"{self.server.url}/{LIVE}")
+        return self._producer((groupmq.NAME, str(folder)), groupmq.NAME, command, {})
+
+    def _producer(
+        self, key: tuple[str, str], name: str, command: Sequence[str], environment: Mapping[str, str]
+    ) -> Producer:
         if key not in self._producers:
-            producer = Producer(MODULES[app], {CONFIG_VARIABLE: config}, self.directory)
+            producer = Producer(name, command, environment, self.directory)
             self._producers[key] = producer
             self._stack.callback(producer.close)
         return self._producers[key]

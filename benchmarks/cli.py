@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import environment, plot, report
+from benchmarks import environment, groupmq, plot, report
 from benchmarks import session as sessions
 from benchmarks.bench import Bench
 from benchmarks.rows import Row, rows
@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not rabbitmq.installed():
         chosen = [row for row in chosen if row.name != "rabbitmq"]
     say, show = _display()
+    if groupmq.folder() is None and any(row.name == "server-busy" for row in chosen):
+        say(f"The row server-busy has no reference. To compare it with GroupMQ, {groupmq.HOW}.")
     began = time.monotonic()
     with Bench() as bench:
         place = environment.describe(bench.server, bench.client)

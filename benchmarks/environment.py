@@ -11,6 +11,7 @@ from typing import Any
 
 import redis
 
+from benchmarks import groupmq
 from benchmarks.processes import ROOT
 from celery_groupfifo.testing.embedded import Server
 
@@ -27,7 +28,7 @@ def describe(server: Server, client: redis.Redis) -> dict[str, Any]:
         "processor": _processor(),
         "cpus": os.cpu_count(),
         "load": list(os.getloadavg()),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {**{name: _version(name) for name in _PACKAGES}, groupmq.NAME: groupmq.version(groupmq.folder())},
         "server": server.description.partition(" on ")[0],
         "redis": client.info("server"),
     }

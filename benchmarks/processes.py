@@ -70,12 +70,19 @@ class Worker(Process):
 
 
 class Producer:
-    """A process that sends on request, see producer.py."""
+    """A process that sends on request, see producer.py.
 
-    def __init__(self, app: str, environment: Mapping[str, str], directory: Path) -> None:
-        self._log = (directory / f"producer-{app}.log").open("ab")
+    Args:
+        name: For its log.
+        command: That runs it.
+        environment: Variables on top of ours.
+        directory: For its log.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], directory: Path) -> None:
+        self._log = (directory / f"producer-{name}.log").open("ab")
         self._popen = subprocess.Popen(
-            dying_with_us([sys.executable, "-m", "benchmarks.producer", app]),
+            dying_with_us(command),
             cwd=directory,
             env={**os.environ, **_path(environment)},
             stdin=subprocess.PIPE,

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from benchmarks import groupmq
 from benchmarks.bench import Arm
 from benchmarks.goals import NONE, Goal, at_least, at_most, value_at_least, value_at_most
 from benchmarks.scenarios.backlog import Backlog
 from benchmarks.scenarios.base import Scenario
+from benchmarks.scenarios.busy import Busy
 from benchmarks.scenarios.commands import Commands
 from benchmarks.scenarios.large import Large
 from benchmarks.scenarios.latency import PickUp
@@ -65,7 +67,7 @@ def rows(full: bool) -> list[Row]:
         full: True: with the rows that take long, and larger backlogs.
     """
     found = [*_noop(full), *_pools(full), *_hot(full), *_working(full), *_two_workers(full), *_mixed(full)]
-    found += [*_calls(full), *_redis(full), *_nodes(), *_look(full), *_large(full), *_fair(full), *_tenants()]
+    found += [*_calls(full), *_redis(full), *_busy(), *_nodes(), *_look(full), *_large(full), *_fair(full), *_tenants()]
     found += _brokers(full)
     return [row for row in found if full or not row.full]
 
@@ -239,6 +241,16 @@ def _redis(full: bool) -> list[Row]:
         script_row("scripts-deep", deep, "deep", "one"),
         Row("memory", "memory per parked task", memory, "bytes", "bytes", at_most(1.35), "1.1x"),
     ]  # fmt: skip
+
+
+def _busy() -> list[Row]:
+    scenario = Busy(6_000, groupmq.folder())
+    title = "park + hand-off at a busy server: CPU of Redis"
+    if groupmq.NAME not in scenario.arms:
+        goal, peer = NONE, None
+    else:
+        goal, peer, title = at_most(0.65), groupmq.NAME, f"{title}, by GroupMQ's"
+    return [Row("server-busy", title, scenario, "cpu_us", "µs/task", goal, reference=peer, full=True, best=True)]
 
 
 def _nodes() -> list[Row]:

@@ -13,6 +13,7 @@ from celery import Celery
 from benchmarks.bench import LIVE, RESULTS, Bench
 from benchmarks.scenarios.base import Metrics
 from benchmarks.scenarios.scripts import Depth
+from benchmarks.scenarios.watch import server_seconds
 from celery_groupfifo import Groups
 from celery_groupfifo.flower import data
 from celery_groupfifo.flower.board import Board
@@ -131,16 +132,11 @@ def _longest(client: Any, call: Callable[[], object], rounds: int) -> float:
     return max([*times, min(others), SLOW]) / 1000
 
 
-def _server(client: Any) -> float:
-    used = client.info("cpu")
-    return float(used["used_cpu_user_main_thread"]) + float(used["used_cpu_sys_main_thread"])
-
-
 def _cpu(client: Any, call: Callable[[], object]) -> tuple[float, float]:
     """Return the seconds of CPU that a call takes: of this process, and of Redis."""
-    mine, its = process_time(), _server(client)
+    mine, its = process_time(), server_seconds(client)
     call()
-    return process_time() - mine, _server(client) - its
+    return process_time() - mine, server_seconds(client) - its
 
 
 def _lookers(client: Any, app: Celery) -> Metrics:

@@ -86,6 +86,12 @@ def script_time(client: redis.Redis) -> tuple[int, float]:
     return int(stats.get("calls", 0)), float(stats.get("usec", 0))
 
 
+def server_seconds(client: redis.Redis) -> float:
+    """Return the CPU seconds of a server's main thread so far, by its own count; where it has none, of all threads."""
+    used = client.info("cpu")
+    return sum(float(used.get(f"used_cpu_{kind}_main_thread", used[f"used_cpu_{kind}"])) for kind in ("user", "sys"))
+
+
 class Watch:
     """The watch over workers and their backlog.
 
