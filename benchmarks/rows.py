@@ -310,6 +310,16 @@ def _large(full: bool) -> list[Row]:
         row("large-longest", f"{longest}, {where}", "longest", value_at_most(3, "ms")),
         row("large-list", f"{looks} (`list`)", "looker_list", value_at_most(0.1)),
         row("large-find", f"{looks} (`find`)", "looker_find", value_at_most(0.1)),
+        Row(
+            "memory-groups",
+            f"memory per task of {where}",
+            scenario,
+            "bytes",
+            "bytes",
+            at_most(1.3),
+            arm="parked",
+            full=True,
+        ),
     ]
 
 

@@ -54,12 +54,10 @@ class Results:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A scenario, its needed arms, and the figure to show of a run."""
+    """A scenario, and its needed arms, with the row whose figure is shown of a run."""
 
     scenario: Scenario
-    arms: list[str]
-    metric: str
-    unit: str
+    arms: dict[str, Row]
 
 
 def run(bench: Bench, rows: Iterable[Row], repeats: int, say: Callable[[str], None]) -> Results:
@@ -92,10 +90,11 @@ def _run_one(bench: Bench, plan: _Plan, repeats: int, results: Results, say: Cal
     samples = results.samples.setdefault(scenario.name, {arm: [] for arm in plan.arms})
     for time in range(times):
         # In the opposite order every other time, so that no arm gains or loses by being second.
-        for arm in plan.arms if time % 2 == 0 else reversed(plan.arms):
+        for arm in plan.arms if time % 2 == 0 else reversed(list(plan.arms)):
             metrics = scenario.measure(bench, arm)
             samples[arm].append(metrics)
-            say(f"{scenario.name} · {arm} · run {time + 1} of {times}: {metrics[plan.metric]:,.4g} {plan.unit}")
+            shown = plan.arms[arm]
+            say(f"{scenario.name} · {arm} · run {time + 1} of {times}: {metrics[shown.metric]:,.4g} {shown.unit}")
 
 
 def _say_numbered(say: Callable[[str], None], number: str, text: str) -> None:
@@ -109,8 +108,7 @@ def _plans(rows: Iterable[Row]) -> list[_Plan]:
         wanted.setdefault(row.scenario.name, []).append(row)
     plans = []
     for group in wanted.values():
-        needed = {arm for row in group for arm in (row.reference, row.arm)}
+        needed = {arm: row for row in reversed(group) for arm in (row.reference, row.arm)}
         scenario = group[0].scenario
-        arms = [arm for arm in scenario.arms if arm in needed]
-        plans.append(_Plan(scenario, arms, group[0].metric, group[0].unit))
+        plans.append(_Plan(scenario, {arm: needed[arm] for arm in scenario.arms if arm in needed}))
     return plans

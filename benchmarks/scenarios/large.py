@@ -12,6 +12,7 @@ from celery import Celery
 
 from benchmarks.bench import LIVE, RESULTS, Bench
 from benchmarks.scenarios.base import Metrics
+from benchmarks.scenarios.memory import used
 from benchmarks.scenarios.scripts import Depth
 from benchmarks.scenarios.watch import server_seconds
 from celery_groupfifo import Groups
@@ -22,6 +23,9 @@ from celery_groupfifo.metrics.snapshot import Snapshots
 
 #: Microseconds from which on a command is in Redis' SLOWLOG here, and commands that it keeps.
 SLOW, KEPT = 500, 1000
+#: Tasks of plain Celery's list, each of which takes as much as any other; the number of the first group, so that the
+#: names are as long as those of the other arm.
+LISTED, FROM = 50_000, 75_000
 #: Seconds that a process looks without pause; times that each verb is called for its longest command.
 LOOKS, ROUNDS = 20.0, 5
 
@@ -41,23 +45,35 @@ class Large:
     name: str = "large"
     repeatable: bool = False  # filling takes minutes
 
+    _bytes: float | None = None
+
     @property
     def arms(self) -> Mapping[str, Depth]:
-        """Return the only arm, see `Scenario`."""
-        return {"grouped": self.depth}
+        """Return the arms, see `Scenario`: the memory of plain Celery's list, that of the gate, and the verbs."""
+        return {"plain": Depth(LISTED, LISTED), "parked": self.depth, "grouped": self.depth}
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
-        """Measure the arm.
+        """Measure an arm.
 
         Returns:
-            `purge`, the seconds of CPU of client and Redis for the purge of all groups, and `purge_calls`, its scripts;
-            `longest`, the ms of the longest command of all verbs, and of each verb by its name; `looker_list` and
-            `looker_find`, the parts of the time of Redis' CPU that a process takes that does only that.
+            `bytes`, the memory of a task, before the deep group is there. Of the last arm also `purge`, the seconds of
+            CPU of client and Redis for the purge of all groups, and `purge_calls`, its scripts; `longest`, the ms of
+            the longest command of all verbs, and of each verb by its name; `looker_list` and `looker_find`, the parts
+            of the time of Redis' CPU that a process takes that does only that.
         """
+        if arm == "plain":
+            return {"bytes": _fill(bench, "plain", self.arms[arm], FROM)}
+        if self._bytes is None:  # the arm "parked" leaves its tasks to the last one
+            self._bytes = _fill(bench, "grouped", self.depth)
+        return {"bytes": self._bytes, **(self._verbs(bench) if arm == "grouped" else {})}
+
+    def close(self, bench: Bench) -> None:
+        """Empty the databases, see `Scenario`."""
+        self._bytes = None
         bench.clear()
-        producer, (tasks, groups) = bench.producer("grouped", bench.config()), self.arms[arm]
-        for first in range(tasks // groups):  # a task of each group, so that the producer holds no more results
-            producer.ask("fill", tasks=["noop"], count=groups, groups=groups, first=first)
+
+    def _verbs(self, bench: Bench) -> Metrics:
+        producer, groups = bench.producer("grouped", bench.config()), self.depth.groups
         producer.ask("fill", tasks=["noop"], count=groups, groups=1, base=groups)
         url = f"{bench.server.url}/{LIVE}"
         app = Celery("bench", broker=url, backend=f"{bench.server.url}/{RESULTS}", set_as_current=False)
@@ -73,9 +89,14 @@ class Large:
         found["purge_calls"] = float(bench.client.info("commandstats")["cmdstat_evalsha"]["calls"])
         return found
 
-    def close(self, bench: Bench) -> None:
-        """Empty the databases, see `Scenario`."""
-        bench.clear()
+
+def _fill(bench: Bench, app: str, depth: Depth, base: int = 0) -> float:
+    """Send tasks to an empty server. Returns the bytes that it uses for one."""
+    bench.clear()
+    producer, (tasks, groups), before = bench.producer(app, bench.config()), depth, used(bench)
+    for first in range(tasks // groups):  # a task of each group, so that the producer holds no more results
+        producer.ask("fill", tasks=["noop"], count=groups, groups=groups, first=first, base=base)
+    return (used(bench) - before) / tasks
 
 
 def _verbs(app: Celery, deep: str) -> dict[str, Callable[[], object]]:

@@ -30,15 +30,16 @@ class Memory:
         """Measure an arm. Returns `bytes` per task: all memory of Redis but its clients' buffers."""
         bench.clear()
         producer = bench.producer(self.arms[arm], bench.config())
-        before = _used(bench)
+        before = used(bench)
         producer.ask("fill", tasks=["noop"], count=self.count, groups=100)
-        return {"bytes": (_used(bench) - before) / self.count}
+        return {"bytes": (used(bench) - before) / self.count}
 
     def close(self, bench: Bench) -> None:
         """Empty the databases, see `Scenario`."""
         bench.clear()
 
 
-def _used(bench: Bench) -> int:
+def used(bench: Bench) -> int:
+    """Return the bytes that Redis uses, without the buffers of its clients."""
     memory = bench.client.info("memory")
     return int(memory["used_memory"]) - int(memory.get("mem_clients_normal", 0))
