@@ -58,6 +58,8 @@ def judge(row: Row, results: Results) -> Line:
     reference = results.middle(row.scenario, row.reference, row.metric) if row.reference else None
     ratio = results.ratio(row.scenario, row.arm, row.reference, row.metric) if row.reference else None
     figure = value if row.goal.absolute else ratio
+    if row.goal.beyond:
+        figure = None if value is None or reference is None else value - reference
     if figure is None:
         verdict, why = UNKNOWN, results.failures.get(row.scenario.name, "this system does not tell")
     elif row.goal is NONE:

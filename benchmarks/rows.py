@@ -11,11 +11,12 @@ from importlib.util import find_spec
 
 from benchmarks import groupmq
 from benchmarks.bench import Arm
-from benchmarks.goals import NONE, Goal, at_least, at_most, value_at_least, value_at_most
+from benchmarks.goals import NONE, Goal, at_least, at_most, more_at_most, value_at_least, value_at_most
 from benchmarks.scenarios.backlog import Backlog
 from benchmarks.scenarios.base import Scenario
 from benchmarks.scenarios.busy import Busy
 from benchmarks.scenarios.commands import Commands
+from benchmarks.scenarios.idle import Due, Idle
 from benchmarks.scenarios.large import Large
 from benchmarks.scenarios.latency import PickUp
 from benchmarks.scenarios.light import Light
@@ -72,6 +73,7 @@ def rows(full: bool) -> list[Row]:
         *_calls(full),
         *_redis(full),
         *_server(),
+        *_idle(),
         *_nodes(),
         *_look(full),
         *_large(full),
@@ -237,6 +239,9 @@ def _redis(full: bool) -> list[Row]:
     commands, scripts, memory = Commands(1_000), Scripts(300, depths), Memory(50_000 if full else 10_000)
     many, deep = "the same, 100,000 groups", "the same, one group: 200,000 parked, by 2,000"
     limit = value_at_most(70, "µs")
+    sizes = {"small": depths["small"], "million": Depth(1_000_000, 200_000)}
+    million = Scripts(300, sizes, name="scripts, a million tasks", repeatable=False)
+    flat = "park + finish: a million tasks in 200,000 groups, by 2,000 in 100"
 
     def script_row(name: str, title: str, arm: str, reference: str) -> Row:
         return Row(name, title, scripts, "total", "µs", at_most(1.5), "1.1x", reference=reference, arm=arm, full=True)
@@ -249,6 +254,7 @@ def _redis(full: bool) -> list[Row]:
         ),
         script_row("scripts-many", many, "many", "small"),
         script_row("scripts-deep", deep, "deep", "one"),
+        Row("flat", flat, million, "ends", "µs", at_most(1.3), reference="small", arm="million", full=True),
         Row("memory", "memory per parked task", memory, "bytes", "bytes", at_most(1.1)),
     ]  # fmt: skip
 
@@ -264,6 +270,16 @@ def _server() -> list[Row]:
     return [
         Row("server-busy", title, scenario, "cpu_us", "µs/task", goal, reference=peer, full=True, best=True),
         Row("server-real", live, Live(6_000), "server_us", "µs/task", at_most(0.8), full=True),
+    ]
+
+
+def _idle() -> list[Row]:
+    idle, due, few, many = Idle(20), Due(20), "3 workers", "30 workers"
+    rate, task = more_at_most(5, "commands/s"), more_at_most(5, "commands")
+    caused = "a task becomes due at 30 idle workers: its commands, by those at 3"
+    return [
+        Row("idle", "an idle worker: commands from clients", idle, "per_second", "commands/s", rate, full=True),
+        Row("due-30", caused, due, "caused", "commands", task, reference=few, arm=many, full=True),
     ]
 
 

@@ -55,7 +55,8 @@ class Monitor:
 
 
 @contextmanager
-def _monitored(port: int) -> Iterator[Monitor]:
+def monitored(port: int) -> Iterator[Monitor]:
+    """Collect the output of MONITOR in this block."""
     monitor = Monitor(port)
     try:
         yield monitor
@@ -101,7 +102,7 @@ class Commands:
         producer, calls = bench.producer(arm.app, config), 200
         bench.clear()
         producer.ask("send", tasks=arm.tasks, count=20, groups=100)
-        with _monitored(bench.server.port) as monitor:
+        with monitored(bench.server.port) as monitor:
             since = time.time()
             producer.ask("send", tasks=arm.tasks, count=calls, groups=100)
             until = time.time()
@@ -112,7 +113,7 @@ class Commands:
         bench.producer(arm.app, config).ask("fill", tasks=arm.tasks, count=self.count, groups=100)
         with bench.record() as record:
             progress = progress_of(arm, client, record)
-            with _monitored(bench.server.port) as monitor, bench.workers(arm, config, record) as workers:
+            with monitored(bench.server.port) as monitor, bench.workers(arm, config, record) as workers:
                 watch = Watch(client, bench.server.pid, progress, workers, patience=60)
                 start = watch.until(self.count // 4)
                 end = watch.until(self.count - self.count // 10)  # the last tasks leave idle workers behind

@@ -13,7 +13,7 @@ from celery import Celery
 from benchmarks.bench import LIVE, RESULTS, Bench
 from benchmarks.scenarios.base import Metrics
 from benchmarks.scenarios.memory import used
-from benchmarks.scenarios.scripts import Depth
+from benchmarks.scenarios.scripts import Depth, fill
 from benchmarks.scenarios.watch import server_seconds
 from celery_groupfifo import Groups
 from celery_groupfifo.flower import data
@@ -93,10 +93,9 @@ class Large:
 def _fill(bench: Bench, app: str, depth: Depth, base: int = 0) -> float:
     """Send tasks to an empty server. Returns the bytes that it uses for one."""
     bench.clear()
-    producer, (tasks, groups), before = bench.producer(app, bench.config()), depth, used(bench)
-    for first in range(tasks // groups):  # a task of each group, so that the producer holds no more results
-        producer.ask("fill", tasks=["noop"], count=groups, groups=groups, first=first, base=base)
-    return (used(bench) - before) / tasks
+    producer, before = bench.producer(app, bench.config()), used(bench)
+    fill(producer, depth, base)
+    return (used(bench) - before) / depth.tasks
 
 
 def _verbs(app: Celery, deep: str) -> dict[str, Callable[[], object]]:

@@ -11,7 +11,7 @@ from celery import Celery
 
 from benchmarks.bench import LIVE, Bench
 from benchmarks.scenarios.base import Metrics
-from benchmarks.scenarios.scripts import Depth
+from benchmarks.scenarios.scripts import Depth, fill
 from celery_groupfifo import Groups
 from celery_groupfifo.flower import data
 from celery_groupfifo.flower.board import Board
@@ -41,9 +41,7 @@ class Look:
     def measure(self, bench: Bench, arm: str) -> Metrics:
         """Measure the arm. Returns the seconds of `age`, `depth` (lists), `flower` (its first page) and `verify`."""
         bench.clear()
-        producer, (tasks, groups) = bench.producer("grouped", bench.config()), self.arms[arm]
-        for first in range(tasks // groups):  # a task of each group, so that the producer holds no more results
-            producer.ask("fill", tasks=["noop"], count=groups, groups=groups, first=first)
+        fill(bench.producer("grouped", bench.config()), self.arms[arm])
         app = Celery("bench", broker=f"{bench.server.url}/{LIVE}", set_as_current=False)
         looking = Groups(app, build_gate(app, "groupfifo-bench"), paced=False)
         return {

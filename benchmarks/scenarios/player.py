@@ -76,14 +76,17 @@ class Player:
     Args:
         servers: Of the gate; they are empty.
         game: To play.
+
+    Attributes:
+        app: Of the gate.
     """
 
     def __init__(self, servers: Servers, game: Game) -> None:
         self._servers, self._game, self._stack = servers, game, ExitStack()
-        app = Celery("bench", broker="memory://", set_as_current=False)
-        app.conf.update(groupfifo_url=servers.url, groupfifo_partitions=game.partitions)
-        self._gate: Gate = build_gate(app, "groupfifo-bench")
-        self._stack.callback(app.close)
+        self.app = Celery("bench", broker="memory://", set_as_current=False)
+        self.app.conf.update(groupfifo_url=servers.url, groupfifo_partitions=game.partitions)
+        self._gate: Gate = build_gate(self.app, "groupfifo-bench")
+        self._stack.callback(self.app.close)
         self._stack.callback(self._gate.store.close)
         self._lines: dict[int, Pipelined] = {}
         for keys in self._gate.keyspace.partitions:

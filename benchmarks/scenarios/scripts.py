@@ -13,6 +13,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from benchmarks.bench import Bench
+from benchmarks.processes import Producer
 from benchmarks.scenarios.base import Copies, Metrics
 from benchmarks.scenarios.direct import DirectGate
 from benchmarks.scenarios.watch import script_time
@@ -27,11 +28,30 @@ PARTS = ("park", "begin", "finish")
 ROUNDS = 5
 
 
+#: Tasks that a producer sends at a time, so that it holds no more results.
+CHUNK = 100_000
+
+
 class Depth(NamedTuple):
     """The number of tasks and groups at the gate."""
 
     tasks: int
     groups: int
+
+
+def fill(producer: Producer, depth: Depth, base: int = 0) -> None:
+    """Send tasks, each group's in order, and the groups at random.
+
+    Args:
+        producer: Sends them.
+        depth: Of the gate then. Where it is large, each group has the same number of tasks.
+        base: Number of the first group.
+    """
+    tasks, groups = depth
+    chunk = max(CHUNK // groups, 1) * groups
+    for first in range(0, tasks, chunk):
+        request = {"tasks": ["noop"], "groups": groups, "first": first // groups, "base": base}
+        producer.ask("fill", count=min(chunk, tasks - first), **request)
 
 
 @dataclass
@@ -42,7 +62,7 @@ class Scripts:
         sample: Calls of each script per round: enough for all steps of the server's collector of Lua's garbage.
         arms: The depth of the gate in each arm.
         name: For the record.
-        repeatable: See `Scenario`.
+        repeatable: See `Scenario`. If not, no copies of the gates are kept.
     """
 
     sample: int
@@ -56,7 +76,7 @@ class Scripts:
 
         Returns:
             Microseconds per call, of the best round: `park`, `begin`, `finish`, `handoff`; the first three also as
-            `park alone` and so on; `total` and `alone` of three.
+            `park alone` and so on; `total` and `alone` of three, and `ends` of park and finish.
         """
         depth, producer = self.arms[arm], bench.producer("grouped", bench.config())
         self._fill(bench, arm)
@@ -70,6 +90,7 @@ class Scripts:
             rounds.append(spent.per_call())
         found = {name: min(each[name] for each in rounds) for name in rounds[0]}
         found["total"] = sum(found[name] for name in PARTS)
+        found["ends"] = found["park"] + found["finish"]
         found["alone"] = sum(found[f"{name} alone"] for name in PARTS)
         return found
 
@@ -92,8 +113,11 @@ class Scripts:
 
     def _fill(self, bench: Bench, arm: str) -> None:
         depth, producer = self.arms[arm], bench.producer("grouped", bench.config())
-        request = {"tasks": ["noop"], "count": depth.tasks, "groups": depth.groups}
-        self._copies.use(bench, list(self.arms).index(arm), lambda: producer.ask("fill", **request))
+        if self.repeatable:
+            self._copies.use(bench, list(self.arms).index(arm), partial(fill, producer, depth))
+        else:
+            bench.clear()
+            fill(producer, depth)
 
 
 class _Spent:
