@@ -81,17 +81,18 @@ def send_bulk(app: Any, request: dict[str, Any]) -> float:
 
 
 def trickle(app: Any, request: dict[str, Any]) -> list[tuple[int, int, float]]:
-    """Send a call now and then, after `gap` = [least, most] seconds.
+    """Send a call now and then, after `gap` = [least, most] seconds; its task is due `countdown` seconds later.
 
     Returns:
         The group of each call, its number in the group, and the time of its send (monotonic).
     """
     chance = random.Random(request["count"])
+    options = {"countdown": request["countdown"]} if "countdown" in request else {}
     sent = []
     for task, args in list(calls(app, request)):
         time.sleep(chance.uniform(*request["gap"]))
         sent.append((int(args[0][1:]), args[1], time.monotonic()))
-        task.apply_async(args)
+        task.apply_async(args, **options)
     return sent
 
 
