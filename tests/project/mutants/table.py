@@ -2433,6 +2433,41 @@ SCALE = (
         ("tests/gate/groups/test_survey.py::test_an_unread_answer_is_nobody_elses",),
     ),
     Mutant(
+        "a revoke leaves its empty place at the front of the line",
+        "lua/revoke.lua",
+        "    trim_front(line, group, g, TRIMMED)\n",
+        "",
+        ("tests/gate/scripts/test_revoke.py::test_places_at_the_front_of_a_line_go_at_once",),
+    ),
+    Mutant(
+        "a revoke takes off any number of empty places in one call",
+        "lua/revoke.lua",
+        "local TRIMMED = 500",
+        "local TRIMMED = 5000",
+        ("tests/gate/scripts/test_revoke.py::test_the_rest_of_a_long_row_of_empty_places_goes_with_the_sweep",),
+    ),
+    Mutant(
+        "a sweep leaves the empty places of a group whose next head may not leave",
+        "lua/advance.lua",
+        "local taken = trim_front(line, group, g, steps)",
+        "local taken = 0",
+        ("tests/gate/scripts/test_revoke.py::test_the_rest_of_a_long_row_of_empty_places_goes_with_the_sweep",),
+    ),
+    Mutant(
+        "the old place of a task that was revoked and parked again stays first in its line",
+        "lua/lib/trim.lua",
+        "entry and entry.us == string.sub(items[at], 1, 16)",
+        "entry",
+        ("tests/gate/scripts/test_revoke.py::test_an_old_place_of_a_task_that_was_parked_again_goes",),
+    ),
+    Mutant(
+        "answers of texts that hold ends of lines are taken apart",
+        "gate/stream.py",
+        "while len(text) < size:",
+        "while False:",
+        ("tests/gate/groups/test_survey.py::test_answers_of_every_kind_in_pieces_of_any_size",),
+    ),
+    Mutant(
         "a page by age reads more of each group than its age",
         "groups/listing.py",
         "group.since or math.inf, FIRSTS)",
@@ -2442,8 +2477,8 @@ SCALE = (
     Mutant(
         "a page by rank keeps a value of every group",
         "groups/listing.py",
-        "return nsmallest(rank + limit + 1, (",
-        "return sorted((",
+        "if len(found) >= 2 * most:",
+        "if len(found) >= 2 * most > 10**9:",
         ("tests/gate/groups/test_size.py::test_a_page_by_rank_keeps_no_more_than_it_needs",),
     ),
     Mutant(
