@@ -313,12 +313,16 @@ class StoredGroup(NamedTuple):
             return cls()
         first, *lines = text.decode("utf-8", "replace").split("\n")
         words = first.split(" ")
-        flights = [Flight.parse(group, line) for line in lines]
-        bad = tuple(line for line, flight in zip(lines, flights, strict=True) if flight is None)
-        good = tuple(flight for flight in flights if flight is not None)
+        found, bad = [], []
+        for line in lines:
+            flight = Flight.parse(group, line)
+            if flight is None:
+                bad.append(line)
+            else:
+                found.append(flight)
         if len(words) != 3 or not words[1].isdigit() or not words[2].isdigit():
-            return cls("", 0, 0, good, (first, *bad))
-        return cls(words[0].replace("-", ""), int(words[1]), int(words[2]), good, bad)
+            return cls("", 0, 0, tuple(found), (first, *bad))
+        return cls(words[0].replace("-", ""), int(words[1]), int(words[2]), tuple(found), tuple(bad))
 
     def text(self) -> str:
         """Write it."""

@@ -140,21 +140,27 @@ class Stream:
         self._words += words
         self._at = 0
 
-    def scan(self, command: str, key: str, count: int) -> Iterator[list[bytes]]:
+    def scan(self, command: str, key: str, count: int, match: str = "") -> Iterator[list[bytes]]:
         """Yield the pages of a HSCAN or ZSCAN: names and values in turn. The next page is asked for before one comes.
 
         Args:
             command: Its name.
-            key: What it scans. A changed item may be in two pages or none.
+            key: What it scans; empty: of SCAN, whose pages are keys. A changed item may be in two pages or none.
             count: Items per page, about so many.
+            match: The pattern of their names; empty: all.
         """
-        cursor, more = b"0", True
-        self.send(pack([command, key, cursor, "COUNT", count]))
+        front, back = [command, key] if key else [command], ["MATCH", match] if match else []
+
+        def ask(cursor: bytes) -> None:
+            self.send(pack([*front, cursor, *back, "COUNT", count]))
+
+        more = True
+        ask(b"0")
         while more:
             ((cursor, items),) = self.read()
             more = cursor != b"0"
             if more:
-                self.send(pack([command, key, cursor, "COUNT", count]))
+                ask(cursor)
             yield items
 
 
