@@ -193,7 +193,7 @@ SCRIPTS = (
         "lua/lib/advance.lua",
         "    else -- it was revoked: its place is empty\n      add_to(g, 'empty', -1)\n",
         "    else\n      return nil\n",
-        ("tests/gate/scripts/test_revoke.py::test_a_parked_entry_never_starts",),
+        ("tests/gate/scripts/test_revoke.py::test_a_walk_over_many_revoked_ones_goes_on_with_the_sweep",),
     ),
     Mutant(
         "one call walks over any number of empty places",
@@ -305,8 +305,8 @@ SCRIPTS = (
     Mutant(
         "an empty place counts as that of its task that was parked again",
         "groups/state.py",
-        '        elif known is not None and known.startswith(f"{us} "):\n',
-        "        elif known is not None:\n",
+        '    if known is not None and known.startswith(f"{us} "):\n',
+        "    if known is not None:\n",
         ("tests/gate/groups/test_verify.py::test_a_revoked_task_that_is_parked_again_has_left_an_empty_place",),
     ),
     Mutant(
