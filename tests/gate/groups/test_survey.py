@@ -17,7 +17,7 @@ from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate import records
 from celery_groupfifo.gate.keys import Quoted, quote
 from celery_groupfifo.gate.packing import pack
-from celery_groupfifo.gate.records import StoredGroup, read_fronts
+from celery_groupfifo.gate.records import PlaceInLine, StoredGroup, read_fronts
 from celery_groupfifo.gate.stream import Stream, pack_each
 from celery_groupfifo.groups import survey
 from tests.support.world import World, make_entry
@@ -109,6 +109,13 @@ def test_the_front_of_a_group_is_as_in_its_whole_state(text: str) -> None:
     assert since == (first.since if first else 0)
     assert flying == len(group.flights)
     assert strongest == next((letter for letter in "pbdrwh" if letter in letters), "")
+
+
+@pytest.mark.parametrize("more", [[], [b"garbage"], [b"x 1"]])
+def test_times_of_many_places_are_those_of_each(more: list[bytes]) -> None:
+    items = [b"1764326400123456 a", None, b"1764326400999999 b", *more]
+    each = [0 if item is None else PlaceInLine.parked_ms(item) for item in items]
+    assert PlaceInLine.each_parked_ms(items) == each == [1764326400123, 0, 1764326400999, *(0 for _ in more)]
 
 
 def test_a_foreign_key_in_place_of_a_line_is_an_error_of_ours(world: World, groups: Groups) -> None:

@@ -92,13 +92,13 @@ def test_all_is_well_in_every_state(world: World, groups: Groups) -> None:
 
 
 def test_a_revoked_task_that_is_parked_again_has_left_an_empty_place(world: World, groups: Groups) -> None:
-    for id in "abc":
+    for id in "abcd":
         world.park(id)
         world.tick(1)
-    world.gate.revoke("b")
-    world.park("b")
+    world.gate.revoke("c")
+    world.park("c")
     assert groups.verify(repair=True) == []
-    assert world.waiting() == ["c", "b"] and world.depth() == 3
+    assert world.waiting() == ["b", "d", "c"] and world.depth() == 4
 
 
 @pytest.mark.parametrize(("size", "most"), [(4000, 2), (0, 40)], ids=["long", "short"])
