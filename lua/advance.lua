@@ -13,7 +13,7 @@
 -- Returns {count, next, [queue, message]...}: of members that are done, from the first on; the caller calls again with
 --         the others · ms until the next sweep (-1: as it has said) · to publish
 -- Complexity O(members · log groups), and entries whose windows end with that of another
---@include keys clock write record flag entry release advance again crowd look_again join stand_in lapse turns_due
+--@include keys clock write record flag entry release advance again crowd look_again join stand_in lapse turns_due trim
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over, and entries that join before one
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -53,6 +53,10 @@ while done < many and steps > 0 and bytes < BYTES do
       redis.call('RPUSH', line, entry.us .. ' ' .. id)
     elseif corrupt then
       set_aside(id, group, 'corrupt', corrupt)
+    end
+    if kind == 'a' then -- also of a group whose next head may not leave
+      local taken = trim_front(line, group, g, steps)
+      steps = steps - taken
     end
     local head = kind ~= 'a' and #g == 0 and redis.call('LINDEX', line, 0)
     local first = head and read_entry(string.match(head, '^%d+ (.*)$') or '')

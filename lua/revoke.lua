@@ -15,11 +15,12 @@
 --                           empty: it is not known
 -- Returns {1, [queue, message]...} taken out, by this call, now or before; to publish · {0} unknown
 --         · {2} it runs · {3, us} the caller looks for its place in line, and calls again
--- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
---@include keys record flag entry advance again operate withdraw freed bell stand_in
+-- Complexity O(log groups): its place in the line stays, empty, until it is the first one; O(empty places) then
+--@include keys record flag entry advance again operate withdraw freed bell stand_in trim
 local line, producer, audit, wake = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 local MOVED = 1000 -- places that the line may have moved since the caller looked
+local TRIMMED = 500 -- empty places that one call takes off the front
 
 local g, out = open_group(group), {}
 if count <= tonumber(string.match(redis.call('GET', producer) or '0', '^%d+')) then
@@ -55,6 +56,7 @@ if not r and g.aside == aside then -- its place stays behind, in the line or in 
     end
   else
     add_to(g, 'empty', 1)
+    trim_front(line, group, g, TRIMMED)
   end
 end
 redis.call('SET', producer, ARGV[5], 'PX', keep)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from celery_groupfifo.gate.keys import Quoted, quote, task_of, unquote
@@ -183,6 +182,10 @@ def ticket_of(message: bytes) -> Ticket | None:
     return Ticket.parse(words[5].decode()) if len(words) > 6 else None
 
 
+#: Digits of a time in ms, and those behind it in µs, see lua/lib/keys.lua.
+_MS = 13
+
+
 class PlaceInLine(NamedTuple):
     """`<parked µs> <entry>`: a place in line."""
 
@@ -196,6 +199,15 @@ class PlaceInLine(NamedTuple):
             return int(item.partition(b" ")[0]) // 1000
         except ValueError:
             return 0
+
+    @classmethod
+    def each_parked_ms(cls, items: Iterable[bytes | None]) -> list[int]:
+        """Return when the entries of places were parked, in ms, of very many in little time; 0: there is none."""
+        every = list(items)
+        try:
+            return [int(item[:_MS]) if item else 0 for item in every]
+        except ValueError:
+            return [cls.parked_ms(item) if item else 0 for item in every]
 
     @classmethod
     def parse(cls, item: str) -> PlaceInLine:
@@ -301,12 +313,16 @@ class StoredGroup(NamedTuple):
             return cls()
         first, *lines = text.decode("utf-8", "replace").split("\n")
         words = first.split(" ")
-        flights = [Flight.parse(group, line) for line in lines]
-        bad = tuple(line for line, flight in zip(lines, flights, strict=True) if flight is None)
-        good = tuple(flight for flight in flights if flight is not None)
+        found, bad = [], []
+        for line in lines:
+            flight = Flight.parse(group, line)
+            if flight is None:
+                bad.append(line)
+            else:
+                found.append(flight)
         if len(words) != 3 or not words[1].isdigit() or not words[2].isdigit():
-            return cls("", 0, 0, good, (first, *bad))
-        return cls(words[0].replace("-", ""), int(words[1]), int(words[2]), good, bad)
+            return cls("", 0, 0, tuple(found), (first, *bad))
+        return cls(words[0].replace("-", ""), int(words[1]), int(words[2]), tuple(found), tuple(bad))
 
     def text(self) -> str:
         """Write it."""
@@ -322,25 +338,61 @@ def in_order(flights: Iterable[Flight]) -> list[Flight]:
     return sorted(flights, key=lambda flight: (flight.stop == FOLLOWS, flight.release))
 
 
-def read_front(text: bytes) -> tuple[str, int, int]:
-    """Read a little of a group's state: of very many groups in little time.
+class Front(NamedTuple):
+    """A little of a group's state, without its times.
+
+    Attributes:
+        letters: Of its flags, and of the states of its entries under way.
+        others: Number of its entries that are not in line, less the empty places in it.
+        flying: Entries under way.
+        strongest: The strongest of the letters; empty: there is none.
+    """
+
+    letters: str
+    others: int
+    flying: int
+    strongest: str
+
+    @classmethod
+    def of(cls, flags: str, states: str, beside: int) -> Front:
+        """Make one.
+
+        Args:
+            flags: Of the group.
+            states: Letters, one for each entry under way.
+            beside: Number of entries aside, less that of empty places.
+        """
+        letters = "".join(letter for letter in flags if letter in FLAG_LETTERS) + states
+        strongest = next((letter for letter in (*FLAG_LETTERS, *STATES) if letter in letters), "")
+        return cls(letters, beside + len(states), len(states), strongest)
+
+
+def read_fronts(texts: Iterable[bytes]) -> tuple[list[Front], list[int]]:
+    """Read a little of groups' states: of very many groups in little time.
 
     Returns:
-        The letters of its flags and of the states of its entries under way · the number of its entries that are not in
-        line, less the empty places in it · since when (ms) the first of those under way is in its state; 0: none is.
+        The front of each · since when (ms) the first of its entries under way is in its state; 0: none is.
     """
-    words = text.split(b" ")
-    if len(words) == _ORDINARY:  # one entry is under way
+    fronts, since = [], []
+    for text in texts:
+        words = text.split(b" ")
         try:
-            letters, others = _read_first_words(*words[:3])
-            return letters, others, int(words[9])
+            if len(words) != _ORDINARY:  # one entry is under way in most groups
+                raise ValueError
+            at = int(words[9])
+            front = _FRONTS[words[0], words[1], words[2]]
         except ValueError:
-            pass
+            front, at = _read_whole(text)
+        fronts.append(front)
+        since.append(at)
+    return fronts, since
+
+
+def _read_whole(text: bytes) -> tuple[Front, int]:
     group = StoredGroup.parse(Quoted(""), text)
     flights = in_order(group.flights)
-    letters = "".join(letter for letter in group.flags if letter in FLAG_LETTERS)
-    letters += "".join(_LETTER_OF[flight.state] for flight in group.flights)
-    return letters, group.aside + len(flights) - group.empty, flights[0].since if flights else 0
+    states = "".join(_LETTER_OF[flight.state] for flight in group.flights)
+    return Front.of(group.flags, states, group.aside - group.empty), flights[0].since if flights else 0
 
 
 #: Words of a state with one record.
@@ -348,17 +400,26 @@ _ORDINARY = 13
 _LETTER_OF = {state: letter for letter, state in STATES.items()}
 
 
-@lru_cache(maxsize=1024)
-def _read_first_words(flags: bytes, aside: bytes, empty_and_state: bytes) -> tuple[str, int]:
-    """Return letters and number for `read_front`.
+class _Fronts(dict[tuple[bytes, bytes, bytes], Front]):
+    """The fronts of groups with one entry under way, by the first words of their texts: few different ones.
 
     Raises:
-        ValueError: They are not those of a group with one entry under way.
+        ValueError: The words are others.
     """
-    empty, found, letter = empty_and_state.decode().partition("\n")
-    if not found or letter not in STATES:
-        raise ValueError(letter)
-    return "".join(flag for flag in flags.decode() if flag in FLAG_LETTERS) + letter, int(aside) + 1 - int(empty)
+
+    def __missing__(self, words: tuple[bytes, bytes, bytes]) -> Front:
+        flags, aside, (empty, found, letter) = words[0], words[1], words[2].decode().partition("\n")
+        if not found or letter not in STATES:
+            raise ValueError(letter)
+        if len(self) >= _KEPT:
+            self.clear()
+        front = self[words] = Front.of(flags.decode(), letter, int(aside) - int(empty))
+        return front
+
+
+#: Fronts that are kept.
+_KEPT = 1024
+_FRONTS = _Fronts()
 
 
 class LetterRow(NamedTuple):

@@ -8,6 +8,7 @@ middle of a script it does not.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import eq
 from typing import Any
 
 from redis.exceptions import ConnectionError as LostConnection
@@ -19,13 +20,17 @@ from celery_groupfifo.gate.packing import pack
 #: Bytes that are read at once.
 CHUNK = 262_144
 _END = b"\r\n"
-_TEXT, _NUMBER, _LIST, _WORD, _NULL = b"$:*+_"
+_LIST, _WORD, _NULL = b"*+_"
+#: Sizes of an answer that is no text: a null, and anything else.
+_NONE, _OTHER = -1, -2
 
 
 class _Sizes(dict[bytes, int]):
-    """The sizes that heads of answers tell: few different ones, each read once."""
+    """The sizes that heads of answers tell: few different ones, each read once. A line may be none."""
 
     def __missing__(self, head: bytes) -> int:
+        if not head.startswith(b"$") or not head[1:].isdigit():
+            return _OTHER
         size = self[head] = int(head[1:])
         return size
 
@@ -39,8 +44,10 @@ class Stream:
 
     def __init__(self, connection: Any) -> None:
         self._socket: Any = connection._sock
-        self._next = self._words().__next__
-        self._sizes = _Sizes()
+        self._sizes = _Sizes({b"$-1": _NONE})
+        #: What has come, without the ends of lines, from a place on; and a line whose end has not come.
+        self._words: list[bytes] = []
+        self._at, self._rest = 0, b""
 
     def send(self, *commands: bytes) -> None:
         """Send packed commands. Each has an answer, in this order.
@@ -59,60 +66,102 @@ class Stream:
         Raises:
             redis.RedisError: One is an error, or the connection is lost.
         """
-        following, sizes = self._next, self._sizes
         found: list[Any] = []
-        for _ in range(count):
-            head = following()
-            kind = head[0]
-            if kind == _TEXT:
-                size = sizes[head]
-                text = following() if size >= 0 else None
-                while text is not None and len(text) < size:
-                    text += _END + following()
-                found.append(text)
-            elif kind == _NUMBER:
-                found.append(int(head[1:]))
-            elif kind == _LIST:
-                found.append(self.read(int(head[1:])))
-            elif kind == _WORD:
-                found.append(head[1:])
-            elif kind == _NULL:  # RESP 3
-                found.append(None)
-            else:
-                raise ResponseError(head[1:].decode(errors="replace"))
+        while len(found) < count:
+            try:
+                self._read(count, found)
+            except IndexError:  # the next answer has not come, or only its beginning
+                self._wait()
         return found
 
-    def scan(self, command: str, key: str, count: int) -> Iterator[list[bytes]]:
+    def _read(self, count: int, found: list[Any]) -> None:
+        """Read answers up to a number of them.
+
+        Raises:
+            IndexError: The others have not come.
+        """
+        words, sizes, at = self._words, self._sizes, self._at
+        end = at + 2 * (count - len(found))
+        heads, texts = words[at:end:2], words[at + 1 : end : 2]
+        if len(heads) == len(texts) and all(map(eq, map(sizes.__getitem__, heads), map(len, texts))):  # texts alone
+            found += texts
+            self._at = at + 2 * len(texts)
+            if len(found) == count:
+                return
+            raise IndexError
+        while len(found) < count:
+            self._at = at
+            head = words[at]
+            if head.startswith(b":"):
+                found.append(int(head[1:]))
+                at += 1
+                continue
+            size = sizes[head]
+            if size >= 0:
+                text = words[at + 1]
+                at += 2
+                while len(text) < size:
+                    text += _END + words[at]
+                    at += 1
+                found.append(text)
+            elif size == _NONE:
+                found.append(None)
+                at += 1
+            else:
+                self._at = at + 1
+                found.append(self._other(head))
+                at = self._at
+        self._at = at
+
+    def _other(self, head: bytes) -> Any:
+        """Return an answer that is no text and no number, given its first line."""
+        kind = head[0]
+        if kind == _LIST:
+            return self.read(int(head[1:]))
+        if kind == _WORD:
+            return head[1:]
+        if kind == _NULL:  # RESP 3
+            return None
+        raise ResponseError(head[1:].decode(errors="replace"))
+
+    def _wait(self) -> None:
+        """Wait for more to come."""
+        try:
+            some = self._socket.recv(CHUNK)
+        except TimeoutError as error:
+            raise LateAnswer("Redis has not answered in time.") from error
+        except (OSError, ValueError) as error:
+            raise _lost(error) from error
+        if not some:
+            raise LostConnection("Redis has closed the connection.")
+        words = (self._rest + some).split(_END)
+        self._rest = words.pop()
+        del self._words[: self._at]
+        self._words += words
+        self._at = 0
+
+    def scan(self, command: str, key: str, count: int, match: str = "") -> Iterator[list[bytes]]:
         """Yield the pages of a HSCAN or ZSCAN: names and values in turn. The next page is asked for before one comes.
 
         Args:
             command: Its name.
-            key: What it scans. A changed item may be in two pages or none.
+            key: What it scans; empty: of SCAN, whose pages are keys. A changed item may be in two pages or none.
             count: Items per page, about so many.
+            match: The pattern of their names; empty: all.
         """
-        cursor, more = b"0", True
-        self.send(pack([command, key, cursor, "COUNT", count]))
+        front, back = [command, key] if key else [command], ["MATCH", match] if match else []
+
+        def ask(cursor: bytes) -> None:
+            self.send(pack([*front, cursor, *back, "COUNT", count]))
+
+        more = True
+        ask(b"0")
         while more:
             ((cursor, items),) = self.read()
             more = cursor != b"0"
             if more:
-                self.send(pack([command, key, cursor, "COUNT", count]))
+                ask(cursor)
             yield items
-
-    def _words(self) -> Iterator[bytes]:
-        """Yield what comes, without the ends of lines."""
-        rest = b""
-        while True:
-            try:
-                some = self._socket.recv(CHUNK)
-            except TimeoutError as error:
-                raise LateAnswer("Redis has not answered in time.") from error
-            except (OSError, ValueError) as error:
-                raise _lost(error) from error
-            if not some:
-                raise LostConnection("Redis has closed the connection.")
-            *words, rest = (rest + some).split(_END)
-            yield from words
 
 
 def _lost(error: Exception) -> Exception:
@@ -128,11 +177,11 @@ def pack_each(command: str, words: Sequence[str], *more: str) -> bytes:
         words: The first argument of each.
         more: The arguments after it.
     """
-    if not words:
-        return b""
-    head = f"*{2 + len(more)}\r\n{_packed(command)}"
-    tail = "".join(map(_packed, more))
-    return f"{head}{(tail + head).join(map(_packed, words))}{tail}".encode()
+    every = "".join(words)
+    sizes = [len(word) for word in words] if every.isascii() else [len(word.encode()) for word in words]
+    heads = {size: f"*{2 + len(more)}\r\n{_packed(command)}${size}\r\n" for size in set(sizes)}
+    tail = "\r\n" + "".join(map(_packed, more))
+    return "".join([f"{heads[size]}{word}{tail}" for size, word in zip(sizes, words, strict=True)]).encode()
 
 
 def _packed(word: str) -> str:

@@ -11,7 +11,7 @@
 - explain.py says in a sentence why a group does not move. verify.py checks the stored state, which state.py reads, for
   inconsistencies (verify_letters.py that of dead letters, verify_identities.py that of identities, verify_several.py
   that of tasks with several keys, verify_turns.py that of turns, verify_partitions.py that of partitions, orders.py
-  that of order values, which it reads).
+  that of order values, which it reads; verify_plain.py is a short look at groups that are as most are).
   identities.py reads the dedup keys of tasks, several.py says for what tasks with several keys wait, holds.py in a few
   words why heads are held.
 - arguments.py refuses arguments of a wrong type.

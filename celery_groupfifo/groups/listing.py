@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from heapq import nsmallest
 from typing import Any, get_args
 
 from celery_groupfifo.errors import InvalidOption
@@ -92,8 +91,16 @@ def _by_rank(reader: Reader, state: str | None, sort: str, limit: int, rank: int
     first: list[tuple[float, Quoted, int]] = []
 
     def take(at: int, groups: Iterator[Surveyed]) -> list[tuple[float, Quoted, int]]:
-        matching = (group for group in groups if group.depth and state in (None, group.state))
-        return nsmallest(rank + limit + 1, ((order(group), group.name, at) for group in matching))
+        most, last = rank + limit + 1, math.inf
+        found: list[tuple[float, Quoted, int]] = []
+        for group in groups:
+            if (value := order(group)) <= last and group.depth and (state is None or state == group.state):
+                found.append((value, group.name, at))
+                if len(found) >= 2 * most:  # half of them come too late
+                    found.sort()
+                    del found[most:]
+                    last = found[-1][0]
+        return sorted(found)[:most]
 
     for at, keys in enumerate(reader.partitions):
         first += reader.survey(keys, partial(take, at), look)

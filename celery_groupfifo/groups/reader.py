@@ -13,9 +13,11 @@ from celery import Celery
 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, due_score, entry_names, task_of, unquote
+from celery_groupfifo.gate.packing import pack
 from celery_groupfifo.gate.places import find_place
 from celery_groupfifo.gate.records import FLAG_LETTERS, LIMITED, Flight, Limits, StoredEntry, StoredGroup, in_order
 from celery_groupfifo.gate.releaser import ELSEWHERE
+from celery_groupfifo.gate.stream import pack_each
 from celery_groupfifo.groups import content, leases
 from celery_groupfifo.groups.holds import with_holds
 from celery_groupfifo.groups.pace import SCRIPT, Pace
@@ -162,23 +164,18 @@ class Reader:
         return found
 
     def _groups(self, keys: Keys, names: Sequence[Quoted], details: bool) -> list[Group]:
-        def first(pipe: Any) -> None:
-            pipe.hmget(keys.groups, names)
-            for name in names:
-                pipe.llen(keys.line(name)).lindex(keys.line(name), 0)
-
         if not names:
             return []
-        (texts, *lines), now = self.ask("groups", first), self.now(keys)
+        texts, lengths, lines = self._lines(keys, names)
+        now = self.now(keys)
         states = {name: StoredGroup.parse(name, text) for name, text in zip(names, texts, strict=True)}
         flights = [flight for state in states.values() for flight in state.flights]
         due = self.due(keys, [member for flight in flights for member in _members_of(flight)])
         said, limits = self._said(keys, states), self._limits(keys, states)
         tasks = self._tasks(keys, flights) if details else {}
-        firsts = {} if details else self._firsts(keys, dict(zip(names, lines[1::2], strict=True)))
+        firsts = {} if details else self._firsts(keys, dict(zip(names, lines, strict=True)))
         found = []
-        for at, (name, state) in enumerate(states.items()):
-            length, line = lines[2 * at : 2 * at + 2]
+        for (name, state), length, line in zip(states.items(), lengths, lines, strict=True):
             depth, flags = state.depth(length), said.get(name, {})
             if not depth and not flags and name not in limits:
                 continue
@@ -189,6 +186,20 @@ class Reader:
                 head = self._first(keys, name)
             found.append(_group(name, depth, flags, mine, head, (line, length), (due, tasks), now, limits.get(name)))
         return with_holds(found, flights, partial(self.texts, keys))
+
+    def _lines(self, keys: Keys, names: Sequence[Quoted]) -> list[list[Any]]:
+        """Return the states of groups, and the lengths and the first places of their lines."""
+        store, lines = self.gate.store.at(keys), [keys.line(name) for name in names]
+
+        def call() -> list[list[Any]]:
+            with store.stream() as stream:
+                stream.send(
+                    pack(["HMGET", keys.groups, *names]), pack_each("LLEN", lines), pack_each("LINDEX", lines, "0")
+                )
+                return [*stream.read(), stream.read(len(names)), stream.read(len(names))]
+
+        with self._paced():
+            return store.ask("groups", call)
 
     def stored_groups(self, keys: Keys, names: Iterable[Quoted]) -> dict[Quoted, StoredGroup]:
         """Return the states of groups, with their entries under way, by name."""

@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, Quoted, quote, stands_in
@@ -121,7 +120,7 @@ def read(reader: Reader, keys: Keys) -> StoredState:
     for key, name in state.cut_off.items():
         part = state.parts.setdefault(name, Line())
         for page in reader.places(key):
-            _take_places(state, name, part, (item.decode() for item in page))
+            _take_places(state, name, part, page)
     _read_lines(reader, keys, state, sorted(names))
     for id, name in state.delayed.items():
         if state.parked.get(id, "").endswith(f" {name}"):
@@ -181,32 +180,43 @@ def _read_line(reader: Reader, keys: Keys, state: StoredState, name: Quoted, ite
     line = state.lines[name] = Line()
     start = 0
     while items:
-        _take_places(state, name, line, (item.decode(errors="replace") for item in items))
+        _take_places(state, name, line, items)
         start += CHUNK
         items = reader.one("lrange", keys.line(name), start, start + CHUNK - 1) if len(items) == CHUNK else []
 
 
-def _take_places(state: StoredState, group: Quoted, line: Line, items: Iterable[str]) -> None:
+def _take_places(state: StoredState, group: Quoted, line: Line, items: list[bytes]) -> None:
     """Note the places of a group's entries."""
-    parked = state.parked
-    for item in items:
-        line.places = True
+    take, delayed, mine = state.parked.pop, state.delayed, f" {group}"
+    line.places = line.places or bool(items)
+    try:
+        texts = [item.decode() for item in items]
+    except UnicodeDecodeError:
+        texts = [item.decode(errors="replace") for item in items]
+    for item in texts:
         us, _, id = item.partition(" ")
-        known = parked.pop(id, None)
-        if known is not None and known != f"{us} {group}":
-            parked[id] = known  # it stands elsewhere
-        if known == f"{us} {group}":
+        known = take(id, None)
+        if known == us + mine:
             line.standing += 1
-            if id in state.delayed:
+            if id in delayed:
                 line.twice.append(item)
-        elif known is not None and known.startswith(f"{us} "):
-            line.standing += 1  # in another line
-        elif id in state.unreadable:
-            line.standing += 1
-        elif state.flying.get(id) == f"{us} {group}":
-            line.twice.append(item)
-        elif not us.isdigit() or int(us) <= state.began:  # a younger one was parked meanwhile
-            line.empty += 1
+        else:
+            _take_other(state, group, line, item, known)
+
+
+def _take_other(state: StoredState, group: Quoted, line: Line, item: str, known: str | None) -> None:
+    """Note a place whose entry does not wait there; `known` is what is known of an entry that waits elsewhere."""
+    us, _, id = item.partition(" ")
+    if known is not None:
+        state.parked[id] = known
+    if known is not None and known.startswith(f"{us} "):
+        line.standing += 1  # in another line
+    elif id in state.unreadable:
+        line.standing += 1
+    elif state.flying.get(id) == f"{us} {group}":
+        line.twice.append(item)
+    elif not us.isdigit() or int(us) <= state.began:  # a younger one was parked meanwhile
+        line.empty += 1
 
 
 def _scan(reader: Reader, keys: Keys, command: str, key: str) -> Iterator[tuple[str, bytes]]:
@@ -219,15 +229,11 @@ def _left(reader: Reader, keys: Keys, state: StoredState) -> Iterator[Quoted]:
     """Yield groups that have a line, and note the lists that are cut off. This walks over all keys."""
     line = keys.line(quote(""))
     cut_off = keys.cut_off(quote(""), "").removesuffix(":")
-    cursor, match = -1, re.sub(r"([*?\[\]\\])", r"\\\1", line.removesuffix("w:")) + "[dw]:*"
-    while cursor:
-        ((cursor, page),) = reader.ask("scan", partial(_page, max(cursor, 0), match), keys)
-        for name in map(bytes.decode, page):
-            if name.startswith(line):
-                yield Quoted(name.removeprefix(line))
-            else:
-                state.cut_off[name] = Quoted(name.removeprefix(cut_off).rpartition(":")[0])
-
-
-def _page(cursor: int, match: str, pipe: Any) -> None:
-    pipe.scan(cursor, match=match, count=CHUNK)
+    match = re.sub(r"([*?\[\]\\])", r"\\\1", line.removesuffix("w:")) + "[dw]:*"
+    with reader.gate.store.at(keys).stream() as stream:
+        for page in stream.scan("SCAN", "", CHUNK, match):
+            for name in map(bytes.decode, page):
+                if name.startswith(line):
+                    yield Quoted(name.removeprefix(line))
+                else:
+                    state.cut_off[name] = Quoted(name.removeprefix(cut_off).rpartition(":")[0])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, NamedTuple
 
 from celery_groupfifo.gate.keys import Keys, Quoted
-from celery_groupfifo.gate.records import FLAG_LETTERS, STATES, Flight, PlaceInLine, read_front
+from celery_groupfifo.gate.records import FLAG_LETTERS, STATES, Flight, PlaceInLine, read_fronts
 from celery_groupfifo.gate.stream import Stream, pack_each
 from celery_groupfifo.groups.view import InFlight, State
 
@@ -79,7 +79,11 @@ _Page = tuple[list[str], list[bytes]]
 
 
 def survey(stream: Stream, keys: Keys, look: Look) -> Iterator[Surveyed]:
-    """Yield all groups of a partition, see `Reader.survey`. While Redis works on a page, the one before is read."""
+    """Return all groups of a partition, see `Reader.survey`. While Redis works on a page, the one before is read."""
+    return chain.from_iterable(_pages(stream, keys, look))
+
+
+def _pages(stream: Stream, keys: Keys, look: Look) -> Iterator[list[Surveyed]]:
     line = keys.line(Quoted(""))
     before: _Page | None = None
     for items in stream.scan("HSCAN", keys.groups, PAGE):
@@ -90,36 +94,39 @@ def survey(stream: Stream, keys: Keys, look: Look) -> Iterator[Surveyed]:
         if look.firsts:
             stream.send(pack_each("LINDEX", lines, "0"))
         if before is not None:
-            yield from _surveyed(stream, before, look)
+            yield _surveyed(stream, before, look)
         before = page
     if before is not None:
-        yield from _surveyed(stream, before, look)
+        yield _surveyed(stream, before, look)
 
 
-def _surveyed(stream: Stream, page: _Page, look: Look) -> Iterator[Surveyed]:
-    """Yield the groups of a page; the answers about their lines come next."""
+#: Makes one of its values, in a third of the time that its own name takes.
+_new: Callable[[type[Surveyed], tuple[Any, ...]], Surveyed] = tuple.__new__
+
+
+def _surveyed(stream: Stream, page: _Page, look: Look) -> list[Surveyed]:
+    """Return the groups of a page; the answers about their lines come next."""
     names, texts = page
-    lengths = stream.read(len(names)) if look.lengths else None
+    lengths: list[int] | None = stream.read(len(names)) if look.lengths else None
     firsts = stream.read(len(names)) if look.firsts else [None] * len(names)
-    for name, text, first, places in zip(names, texts, firsts, lengths or map(bool, firsts), strict=True):
-        letters, others, head = read_front(text)
-        state, flying = _read_letters(letters)
-        if state is None:  # in line, and the next sweep lets it go on; or an ETA has not come
-            state = "waiting" if places else "held"
-        parked = PlaceInLine.parked_ms(first) if first else 0
+    every = zip(
+        names, *read_fronts(texts), PlaceInLine.each_parked_ms(firsts), lengths or map(bool, firsts), strict=True
+    )
+    found = []
+    for name, (letters, others, flying, strongest), head, parked, places in every:
+        # Without a letter it is in line, and the next sweep lets it go on; or an ETA has not come.
+        state = _STATES[strongest] if strongest else "waiting" if places else "held"
         depth = others + places
-        if depth <= 0 and not letters:
-            continue  # it has limits, and no entry
-        since = oldest_since(letters, parked, head)
-        yield Surveyed(Quoted(name), depth if depth > 0 else 0, state, flying, since, letters, head)
+        if depth <= 0:
+            if not letters:
+                continue  # it has limits, and no entry
+            depth = 0
+        oldest = parked or head
+        if parked and head and head < parked and "r" not in letters:
+            oldest = head  # see `oldest_since`
+        found.append(_new(Surveyed, (name, depth, state, flying, oldest, letters, head)))
+    return found
 
 
-#: States of groups by the letters of flags and of entries under way, the strongest first.
-_LETTERS: dict[str, State] = {**FLAG_LETTERS, **{letter: STATES_IN_FLIGHT[state] for letter, state in STATES.items()}}
-
-
-@lru_cache(maxsize=1024)
-def _read_letters(letters: str) -> tuple[State | None, int]:
-    """Return the state that letters tell, None when they tell none, and the number of entries under way."""
-    state = next((state for letter, state in _LETTERS.items() if letter in letters), None)
-    return state, sum(letter in STATES for letter in letters)
+#: States of groups by the letters of flags and of entries under way.
+_STATES: dict[str, State] = {**FLAG_LETTERS, **{letter: STATES_IN_FLIGHT[state] for letter, state in STATES.items()}}

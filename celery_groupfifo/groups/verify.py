@@ -24,6 +24,7 @@ from celery_groupfifo.groups.state import Line, StoredState
 from celery_groupfifo.groups.verify_identities import stale_identities
 from celery_groupfifo.groups.verify_letters import letter_breaches
 from celery_groupfifo.groups.verify_partitions import partition_breaches
+from celery_groupfifo.groups.verify_plain import unusual_lines
 from celery_groupfifo.groups.verify_several import several_findings
 from celery_groupfifo.groups.verify_turns import turn_breaches
 from celery_groupfifo.groups.view import Breach
@@ -85,7 +86,7 @@ def _findings(keys: Keys, state: StoredState) -> Iterator[Finding]:
     for id in state.unreadable:
         what = "Its entry can't be read: it goes to the dead letters when its turn comes."
         yield Finding(Breach("unreadable", "", task_of(id), what, ""))
-    for group, line in state.lines.items():
+    for group, line in unusual_lines(state, orphans):
         stored = state.stored.get(group, StoredGroup())
         for flight in stored.flights:
             yield from _flight_findings(keys, state, stored, flight)

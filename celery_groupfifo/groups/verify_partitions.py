@@ -12,6 +12,8 @@ from celery_groupfifo.groups.view import Breach
 def partition_breaches(reader: Reader, keys: Keys, groups: Iterable[Quoted]) -> Iterator[Breach]:
     """Yield the breaches of groups that a partition holds anything of."""
     keyspace, arrived = reader.gate.keyspace, []
+    if len(keyspace.partitions) == 1:
+        return
     for group in groups:
         before, after = keyspace.of_group(group), keyspace.after(group)
         if keys is not before and keys is not after:

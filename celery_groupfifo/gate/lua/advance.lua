@@ -2065,6 +2065,46 @@ while done < many and steps > 0 and bytes < BYTES do
         end
       end
     end
+    if kind == 'a' then -- also of a group whose next head may not leave
+      local trim_front_57
+      do -- trim_front(line, group, g, steps)
+        local most = steps
+        local trim_56
+        do -- trim(line, g, most)
+          local most = most
+          local taken, slice, stands = 0, 1, false
+          most = math.min(most, tonumber(g.empty))
+          while taken < most and not stands do
+            local items = redis_call('LRANGE', line, taken, math.min(taken + slice, most) - 1)
+            stands = not items[1]
+            for at = 1, #items do
+              local entry, corrupt
+              if not stands then
+                entry, corrupt = read_entry(string.sub(items[at], 18))
+                stands = corrupt or entry and entry.us == string.sub(items[at], 1, 16)
+                taken = stands and taken or taken + 1
+              end
+            end
+            slice = 100
+          end
+          if taken > 0 then
+            redis_call('LTRIM', line, taken, -1)
+            do -- add_to(g, 'empty', -taken)
+              local what, number = 'empty', -taken
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+          end
+          trim_56 = taken
+        end
+        local taken = trim_56
+        if taken == most then
+          redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+        end
+        trim_front_57 = taken
+      end
+      local taken = trim_front_57
+      steps = steps - taken
+    end
     local head = kind ~= 'a' and #g == 0 and redis_call('LINDEX', line, 0)
     local first = head and read_entry(string.match(head, '^%d+ (.*)$') or '')
     bytes = bytes + (first and #first.text or 0)

@@ -17,7 +17,7 @@
 --                           empty: it is not known
 -- Returns {1, [queue, message]...} taken out, by this call, now or before; to publish · {0} unknown
 --         · {2} it runs · {3, us} the caller looks for its place in line, and calls again
--- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
+-- Complexity O(log groups): its place in the line stays, empty, until it is the first one; O(empty places) then
 local redis_call = redis.call
 local K_entries = KEYS[1]
 local K_groups = KEYS[2]
@@ -334,6 +334,7 @@ local BELL = 5000 -- ms that a bell waits for a worker
 local line, producer, audit, wake = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 local MOVED = 1000 -- places that the line may have moved since the caller looked
+local TRIMMED = 500 -- empty places that one call takes off the front
 
 local g, out = open_group(group), {}
 if count <= tonumber(string.match(redis_call('GET', producer) or '0', '^%d+')) then
@@ -343,15 +344,15 @@ if count <= tonumber(string.match(redis_call('GET', producer) or '0', '^%d+')) t
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_38
+          local compose_40
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_40 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_38
+          local message = compose_40
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -383,30 +384,30 @@ local aside = g.aside
 do -- withdraw(id, group, g)
   local of, name, at, left = group, id, g, false
   if has_flag(g, 'k') then
-    local is_left_behind_43
+    local is_left_behind_45
     do -- is_left_behind(id)
-      local stands_for_27, stands_for_28
+      local stands_for_29, stands_for_30
       do -- stands_for(id)
         local of, name
         if string.find(id, ';k', 1, true) then
           of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
         end
-        stands_for_27, stands_for_28 = of, name
+        stands_for_29, stands_for_30 = of, name
       end
-      local _, name = stands_for_27, stands_for_28
+      local _, name = stands_for_29, stands_for_30
       local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-      is_left_behind_43 = name and not said or said == '!'
+      is_left_behind_45 = name and not said or said == '!'
     end
-    left = is_left_behind_43
-    local stands_for_29, stands_for_30
+    left = is_left_behind_45
+    local stands_for_31, stands_for_32
     do -- stands_for(id)
       local of, name
       if string.find(id, ';k', 1, true) then
         of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
       end
-      stands_for_29, stands_for_30 = of, name
+      stands_for_31, stands_for_32 = of, name
     end
-    local its, known = stands_for_29, stands_for_30
+    local its, known = stands_for_31, stands_for_32
     if known and not left then
       of, name, at = its, known, open_group(its)
     end
@@ -452,16 +453,16 @@ do -- withdraw(id, group, g)
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others_of_41
+      local others_of_43
       do -- others_of(field, id)
         local others = ''
         local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_41 = others
+        others_of_43 = others
       end
-      local others = others_of_41
+      local others = others_of_43
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -505,16 +506,16 @@ do -- withdraw(id, group, g)
     do -- end_block(of, at, name)
       local group, g, id = of, at, name
       if is_blocked(g) then
-        local said_of_block_46, said_of_block_47
+        local said_of_block_48, said_of_block_49
         do -- said_of_block(group, id)
           local mine, lines = '', {}
           for line in string.gmatch(redis_call('HGET', K_flags, 'b ' .. group) or '', '[^\n]+') do
             mine = string.find(line, '{"entry": "' .. id .. '", ', 1, true) == 1 and line or mine
             lines[#lines + 1] = line
           end
-          said_of_block_46, said_of_block_47 = mine, lines
+          said_of_block_48, said_of_block_49 = mine, lines
         end
-        local mine, lines = said_of_block_46, said_of_block_47
+        local mine, lines = said_of_block_48, said_of_block_49
         local rest = {}
         for _, line in ipairs(lines) do
           rest[#rest + 1] = line ~= mine and line or nil
@@ -680,16 +681,50 @@ if not r and g.aside == aside then -- its place stays behind, in the line or in 
       local what, number = 'empty', 1
       g[what] = string.format('%.0f', math.max(g[what] + number, 0))
     end
+    do -- trim_front(line, group, g, TRIMMED)
+      local most = TRIMMED
+      local trim_50
+      do -- trim(line, g, most)
+        local most = most
+        local taken, slice, stands = 0, 1, false
+        most = math.min(most, tonumber(g.empty))
+        while taken < most and not stands do
+          local items = redis_call('LRANGE', line, taken, math.min(taken + slice, most) - 1)
+          stands = not items[1]
+          for at = 1, #items do
+            local entry, corrupt
+            if not stands then
+              entry, corrupt = read_entry(string.sub(items[at], 18))
+              stands = corrupt or entry and entry.us == string.sub(items[at], 1, 16)
+              taken = stands and taken or taken + 1
+            end
+          end
+          slice = 100
+        end
+        if taken > 0 then
+          redis_call('LTRIM', line, taken, -1)
+          do -- add_to(g, 'empty', -taken)
+            local what, number = 'empty', -taken
+            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+          end
+        end
+        trim_50 = taken
+      end
+      local taken = trim_50
+      if taken == most then
+        redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+      end
+    end
   end
 end
 redis_call('SET', producer, ARGV[5], 'PX', keep)
 do -- advance({}, line, group, g, out)
   local lists = {}
-  local take_head_44, take_head_45
+  local take_head_46, take_head_47
   do -- take_head(line, group, g)
     local head, entry, corrupt
     if g[1] then
-      local take_follower_39, take_follower_40
+      local take_follower_41, take_follower_42
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -708,20 +743,20 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_39, take_follower_40 = head, entry
+        take_follower_41, take_follower_42 = head, entry
       end
-      head, entry = take_follower_39, take_follower_40
+      head, entry = take_follower_41, take_follower_42
     end
     local others = #g
-    local has_room_33
+    local has_room_35
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_33 = room
+      has_room_35 = room
     end
-    local is_free = has_room_33
+    local is_free = has_room_35
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -729,21 +764,21 @@ do -- advance({}, line, group, g, out)
       entry, corrupt = read_entry(id)
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_42
+        local is_left_behind_44
         do -- is_left_behind(id)
-          local stands_for_27, stands_for_28
+          local stands_for_29, stands_for_30
           do -- stands_for(id)
             local of, name
             if string.find(id, ';k', 1, true) then
               of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
             end
-            stands_for_27, stands_for_28 = of, name
+            stands_for_29, stands_for_30 = of, name
           end
-          local _, name = stands_for_27, stands_for_28
+          local _, name = stands_for_29, stands_for_30
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_42 = name and not said or said == '!'
+          is_left_behind_44 = name and not said or said == '!'
         end
-        left = is_left_behind_42
+        left = is_left_behind_44
       end
       if left then
         do -- remove_left(id)
@@ -758,9 +793,9 @@ do -- advance({}, line, group, g, out)
       elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_34
+          local may_join_36
           do -- may_join(group, g, entry, others)
-            local limits_of_23
+            local limits_of_25
             do -- limits_of(group, g, entry)
               local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -774,12 +809,12 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_23 = limits
+              limits_of_25 = limits
             end
-            local limits = limits_of_23
-            may_join_34 = (limits.together or 1) > others
+            local limits = limits_of_25
+            may_join_36 = (limits.together or 1) > others
           end
-          fits = may_join_34
+          fits = may_join_36
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -970,17 +1005,17 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_44, take_head_45 = head, entry
+    take_head_46, take_head_47 = head, entry
   end
-  local head, entry = take_head_44, take_head_45
+  local head, entry = take_head_46, take_head_47
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_35
+        local hold_back_37
         do -- hold_back(group, g, r, entry)
-          local limits_of_24
+          local limits_of_26
           do -- limits_of(group, g, entry)
             local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -994,9 +1029,9 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_24 = limits
+            limits_of_26 = limits
           end
-          local limits = limits_of_24
+          local limits = limits_of_26
           local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -1013,16 +1048,16 @@ do -- advance({}, line, group, g, out)
             end
           end
           if limits.starts then
-            local counted_begins_20, counted_begins_21, counted_begins_22
+            local counted_begins_22, counted_begins_23, counted_begins_24
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
+            local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -1066,18 +1101,18 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           elseif has_flag(g, 'k') then
-            local await_places_32
+            local await_places_34
             do -- await_places(r, entry)
-              local stands_for_25, stands_for_26
+              local stands_for_27, stands_for_28
               do -- stands_for(r.id)
                 local id = r.id
                 local of, name
                 if string.find(id, ';k', 1, true) then
                   of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
                 end
-                stands_for_25, stands_for_26 = of, name
+                stands_for_27, stands_for_28 = of, name
               end
-              local of, name = stands_for_25, stands_for_26
+              local of, name = stands_for_27, stands_for_28
               local free_at
               if of then
                 free_at = now_ms() + FAR
@@ -1104,15 +1139,15 @@ do -- advance({}, line, group, g, out)
                 r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               end
-              await_places_32 = free_at
+              await_places_34 = free_at
             end
-            awaits = await_places_32
+            awaits = await_places_34
           end
-          hold_back_35 = free_at or awaits
+          hold_back_37 = free_at or awaits
         end
-        held = hold_back_35
+        held = hold_back_37
         if not held then
-          local take_turn_36
+          local take_turn_38
           do -- take_turn(group, g, r, entry)
             local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
             local waits = false
@@ -1156,9 +1191,9 @@ do -- advance({}, line, group, g, out)
                 end
               end
             end
-            take_turn_36 = waits
+            take_turn_38 = waits
           end
-          held = take_turn_36
+          held = take_turn_38
         end
       end
       if held then
@@ -1242,15 +1277,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_37
+          local compose_39
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_37
+          local message = compose_39
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           if g.flags ~= '-' then
             do -- count_turn(group, r, entry)
@@ -1288,16 +1323,16 @@ do -- advance({}, line, group, g, out)
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_17, counted_begins_18, counted_begins_19
+            local counted_begins_19, counted_begins_20, counted_begins_21
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_17, counted_begins_18, counted_begins_19
+            local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
@@ -1337,11 +1372,11 @@ do -- advance({}, line, group, g, out)
     end
   end
 end
-local needs_sweep_31
+local needs_sweep_33
 do -- needs_sweep()
-  needs_sweep_31 = soon
+  needs_sweep_33 = soon
 end
-local sweeps = needs_sweep_31
+local sweeps = needs_sweep_33
 if freed or sweeps then
   do -- ring(wake)
     redis_call('LPUSH', wake, K_us_text)

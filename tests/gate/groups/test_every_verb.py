@@ -121,7 +121,10 @@ def verbs(groups: Groups) -> dict[str, list[Callable[[], object]]]:
         "retry": [lambda: groups.retry("blocked")],
         "skip": [lambda: groups.skip("deep", str(groups.get("deep").head))],
         "drop": [lambda: groups.drop("deep", str(groups.get("deep").head))],
-        "revoke": [partial(groups.revoke, id) for id in (f"deep{LINE // 2}", "later7", "cut9", "cut4000", "t50")],
+        "revoke": [
+            partial(groups.revoke, id)
+            for id in (f"deep{LINE // 2}", "later7", "cut9", "cut4000", "t50", f"revoked{LINE + 4}")
+        ],
         "redrive": [lambda: groups.redrive("t201", "head"), lambda: groups.redrive("t202")],
         "redrive_many": [lambda: groups.redrive_many(key="k203"), groups.redrive_many],
         "discard": [

@@ -17,7 +17,7 @@ from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate import records
 from celery_groupfifo.gate.keys import Quoted, quote
 from celery_groupfifo.gate.packing import pack
-from celery_groupfifo.gate.records import StoredGroup, read_front
+from celery_groupfifo.gate.records import PlaceInLine, StoredGroup, read_fronts
 from celery_groupfifo.gate.stream import Stream, pack_each
 from celery_groupfifo.groups import survey
 from tests.support.world import World, make_entry
@@ -100,13 +100,22 @@ TEXTS = [
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_front_of_a_group_is_as_in_its_whole_state(text: str) -> None:
     group = StoredGroup.parse(Quoted("g"), text.encode())
-    letters, others, since = read_front(text.encode())
+    ((letters, others, flying, strongest),), (since,) = read_fronts([text.encode()])
     first = min(group.flights, key=lambda flight: flight.release, default=None)
     assert letters == "".join(flag for flag in group.flags if flag in "pbd") + "".join(
         next(letter for letter, state in records.STATES.items() if state == flight.state) for flight in group.flights
     )
     assert others == group.aside + len(group.flights) - group.empty
     assert since == (first.since if first else 0)
+    assert flying == len(group.flights)
+    assert strongest == next((letter for letter in "pbdrwh" if letter in letters), "")
+
+
+@pytest.mark.parametrize("more", [[], [b"garbage"], [b"x 1"]])
+def test_times_of_many_places_are_those_of_each(more: list[bytes]) -> None:
+    items = [b"1764326400123456 a", None, b"1764326400999999 b", *more]
+    each = [0 if item is None else PlaceInLine.parked_ms(item) for item in items]
+    assert PlaceInLine.each_parked_ms(items) == each == [1764326400123, 0, 1764326400999, *(0 for _ in more)]
 
 
 def test_a_foreign_key_in_place_of_a_line_is_an_error_of_ours(world: World, groups: Groups) -> None:

@@ -92,13 +92,13 @@ def test_all_is_well_in_every_state(world: World, groups: Groups) -> None:
 
 
 def test_a_revoked_task_that_is_parked_again_has_left_an_empty_place(world: World, groups: Groups) -> None:
-    for id in "abc":
+    for id in "abcd":
         world.park(id)
         world.tick(1)
-    world.gate.revoke("b")
-    world.park("b")
+    world.gate.revoke("c")
+    world.park("c")
     assert groups.verify(repair=True) == []
-    assert world.waiting() == ["c", "b"] and world.depth() == 3
+    assert world.waiting() == ["b", "d", "c"] and world.depth() == 4
 
 
 @pytest.mark.parametrize(("size", "most"), [(4000, 2), (0, 40)], ids=["long", "short"])
@@ -198,9 +198,11 @@ def delayed(world: World) -> None:
 
 
 def revoked(world: World) -> None:
-    """A runs, c stands behind an empty place."""
+    """A runs, c stands before an empty place."""
     three(world)
-    world.gate.revoke("b")
+    world.park("d")
+    world.gate.revoke("d")
+    world.park("e")
 
 
 def add_place(world: World, id: str) -> None:
@@ -383,6 +385,33 @@ def test_a_breach_is_named_and_repaired(world: World, groups: Groups, name: str)
     assert set(order) | dead == entries, "no task is lost"
     assert groups.verify() == []
     assert world.residue() == {}
+
+
+DAMAGE: dict[str, Callable[[World], object]] = {
+    "empty": lambda w: store(w, empty=1),
+    "aside": lambda w: store(w, aside=1),
+    "flags": lambda w: store(w, flags="d"),
+    "no head": lambda w: store(w, flights=()),
+    "said": lambda w: w.redis.hset(w.keys.flags, "b g", "{}"),
+    "paused": lambda w: w.redis.zadd(w.keys.paused, {"g": 1}),
+    "ticket": lambda w: w.redis.delete(w.keys.on_the_way),
+    "message": lambda w: w.redis.hdel(w.keys.entries, "a"),
+    "unreadable": lambda w: w.redis.hset(w.keys.entries, "a", "x"),
+    "orphan": lambda w: w.redis.delete(w.keys.line(quote("g"))),
+    "twice": lambda w: add_place(w, "a"),
+    "delayed": lambda w: w.redis.zadd(w.keys.due, {"e g a": 1}),
+    "delayed in line": lambda w: w.redis.zadd(w.keys.due, {"e g b": 1}),
+    "part": lambda w: w.redis.rpush(w.keys.cut_off(quote("g"), 1), "1 b"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_nothing_is_overlooked_in_a_group_that_is_as_most_are(world: World, groups: Groups, name: str) -> None:
+    for id in "ab":
+        world.park(id)
+    assert groups.verify() == []
+    DAMAGE[name](world)
+    assert groups.verify() != []
 
 
 def test_a_recalled_entry_runs_next(world: World, groups: Groups) -> None:

@@ -86,9 +86,9 @@ def test_what_was_revoked_before_is_not_cancelled(world: World) -> None:
     ticket = world.run("a")
     for id in ("b", "c", "d"):
         world.park(id)
-    world.gate.revoke("b")
-    world.fail(ticket, policy="cancel_rest")
     world.gate.revoke("c")
+    world.fail(ticket, policy="cancel_rest")
+    world.gate.revoke("b")
     assert [id for id, _ in world.sweep().cancelled] == ["d"]
     assert world.residue() == {}
 

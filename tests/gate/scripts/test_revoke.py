@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from celery_groupfifo import Groups
+from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.gate.model import Ticket
 from tests.support.world import World
 
 
@@ -83,13 +88,73 @@ def test_a_revoked_id_that_is_parked_again_takes_its_new_place(world: World) -> 
     assert world.residue() == {}
 
 
-def test_a_walk_over_many_revoked_ones_goes_on_with_the_sweep(world: World) -> None:
+def line_of(world: World) -> tuple[int, int]:
+    """Return the number of places in line, and how many of them are empty."""
+    return world.redis.llen(world.keys.line(quote("g"))), world.group("g").empty
+
+
+def test_places_at_the_front_of_a_line_go_at_once(world: World) -> None:
     ticket = world.run("first")
-    for n in range(350):
+    for n in range(6):
+        world.park(f"t{n}")
+    left = []
+    for n in (0, 1, 3, 4, 2):
+        world.gate.revoke(f"t{n}")
+        left.append(line_of(world))
+    assert left == [(5, 0), (4, 0), (4, 1), (4, 2), (1, 0)]
+    world.finish(ticket)
+    assert world.queued() == ["t5"]
+
+
+def test_an_old_place_of_a_task_that_was_parked_again_goes(world: World) -> None:
+    world.run("first")
+    for id in ("a", "b", "c"):
+        world.park(id)
+    world.gate.revoke("b")
+    world.tick(1)
+    world.park("b")
+    world.gate.revoke("a")
+    assert line_of(world) == (2, 0) and world.waiting() == ["c", "b"]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_the_rest_of_a_long_row_of_empty_places_goes_with_the_sweep(world: World, paused: bool) -> None:
+    ticket = world.run("first")
+    if paused:
+        Groups(world.app, world.gate).pause("g")
+    for n in range(1300):
         world.park(f"t{n}")
     world.park("last")
-    for n in range(350):
+    for n in reversed(range(1300)):
         world.gate.revoke(f"t{n}")
+    assert line_of(world) == (801, 800), "one call takes off five hundred at most"
+    before = world.redis.info("commandstats")["cmdstat_evalsha"]["calls"]
+    while world.sweep(world.lists("q")).next_due == 0:
+        pass
+    assert line_of(world) == (1, 0) and world.queued() == [], "its head runs, or it is paused"
+    assert world.redis.info("commandstats")["cmdstat_evalsha"]["calls"] - before <= 5
+    if not paused:
+        world.finish(ticket)
+        assert world.queued() == ["last"]
+
+
+def run_before_revoked_ones(world: World, count: int) -> Ticket:
+    """Run a task that was in line before so many places of revoked ones."""
+    first = world.run("first")
+    for n in range(count + 1):
+        world.park(f"t{n}")
+    for n in range(1, count + 1):
+        world.gate.revoke(f"t{n}")
+    world.finish(first)
+    ticket = world.receive()
+    world.begin(ticket)
+    assert ticket.id == "t0" and line_of(world) == (count, count)
+    return ticket
+
+
+def test_a_walk_over_many_revoked_ones_goes_on_with_the_sweep(world: World) -> None:
+    ticket = run_before_revoked_ones(world, 350)
+    world.park("last")
     assert world.depth() == 2
     world.finish(ticket)
     assert world.queued() == [], "one call walks a hundred places at most"
@@ -102,24 +167,14 @@ def test_a_walk_over_many_revoked_ones_goes_on_with_the_sweep(world: World) -> N
 
 
 def test_a_group_of_revoked_ones_only_disappears(world: World) -> None:
-    ticket = world.run("first")
-    for n in range(250):
-        world.park(f"t{n}")
-    for n in range(250):
-        world.gate.revoke(f"t{n}")
-    world.finish(ticket)
+    world.finish(run_before_revoked_ones(world, 250))
     for _ in range(3):
         world.sweep()
     assert world.residue() == {}
 
 
 def test_a_park_in_the_middle_of_such_a_walk_loses_nothing(world: World) -> None:
-    ticket = world.run("first")
-    for n in range(150):
-        world.park(f"t{n}")
-    for n in range(150):
-        world.gate.revoke(f"t{n}")
-    world.finish(ticket)
+    world.finish(run_before_revoked_ones(world, 150))
     world.park("new")
     assert world.queued() == ["new"]
     world.begin(newest := world.receive())

@@ -193,7 +193,7 @@ SCRIPTS = (
         "lua/lib/advance.lua",
         "    else -- it was revoked: its place is empty\n      add_to(g, 'empty', -1)\n",
         "    else\n      return nil\n",
-        ("tests/gate/scripts/test_revoke.py::test_a_parked_entry_never_starts",),
+        ("tests/gate/scripts/test_revoke.py::test_a_walk_over_many_revoked_ones_goes_on_with_the_sweep",),
     ),
     Mutant(
         "one call walks over any number of empty places",
@@ -305,8 +305,8 @@ SCRIPTS = (
     Mutant(
         "an empty place counts as that of its task that was parked again",
         "groups/state.py",
-        '        elif known is not None and known.startswith(f"{us} "):\n',
-        "        elif known is not None:\n",
+        '    if known is not None and known.startswith(f"{us} "):\n',
+        "    if known is not None:\n",
         ("tests/gate/groups/test_verify.py::test_a_revoked_task_that_is_parked_again_has_left_an_empty_place",),
     ),
     Mutant(
@@ -2433,6 +2433,41 @@ SCALE = (
         ("tests/gate/groups/test_survey.py::test_an_unread_answer_is_nobody_elses",),
     ),
     Mutant(
+        "a revoke leaves its empty place at the front of the line",
+        "lua/revoke.lua",
+        "    trim_front(line, group, g, TRIMMED)\n",
+        "",
+        ("tests/gate/scripts/test_revoke.py::test_places_at_the_front_of_a_line_go_at_once",),
+    ),
+    Mutant(
+        "a revoke takes off any number of empty places in one call",
+        "lua/revoke.lua",
+        "local TRIMMED = 500",
+        "local TRIMMED = 5000",
+        ("tests/gate/scripts/test_revoke.py::test_the_rest_of_a_long_row_of_empty_places_goes_with_the_sweep",),
+    ),
+    Mutant(
+        "a sweep leaves the empty places of a group whose next head may not leave",
+        "lua/advance.lua",
+        "local taken = trim_front(line, group, g, steps)",
+        "local taken = 0",
+        ("tests/gate/scripts/test_revoke.py::test_the_rest_of_a_long_row_of_empty_places_goes_with_the_sweep",),
+    ),
+    Mutant(
+        "the old place of a task that was revoked and parked again stays first in its line",
+        "lua/lib/trim.lua",
+        "entry and entry.us == string.sub(items[at], 1, 16)",
+        "entry",
+        ("tests/gate/scripts/test_revoke.py::test_an_old_place_of_a_task_that_was_parked_again_goes",),
+    ),
+    Mutant(
+        "answers of texts that hold ends of lines are taken apart",
+        "gate/stream.py",
+        "while len(text) < size:",
+        "while False:",
+        ("tests/gate/groups/test_survey.py::test_answers_of_every_kind_in_pieces_of_any_size",),
+    ),
+    Mutant(
         "a page by age reads more of each group than its age",
         "groups/listing.py",
         "group.since or math.inf, FIRSTS)",
@@ -2442,8 +2477,8 @@ SCALE = (
     Mutant(
         "a page by rank keeps a value of every group",
         "groups/listing.py",
-        "return nsmallest(rank + limit + 1, (",
-        "return sorted((",
+        "if len(found) >= 2 * most:",
+        "if len(found) >= 2 * most > 10**9:",
         ("tests/gate/groups/test_size.py::test_a_page_by_rank_keeps_no_more_than_it_needs",),
     ),
     Mutant(

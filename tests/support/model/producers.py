@@ -263,7 +263,10 @@ class Producers(Steps):
         if id not in self.entries or (run and (run.state == "running" or run.stop == "b")):
             return False
         group = self.entries[id][0]
+        stands = id in self.line.get(group, ())
         self._withdraw(id)
+        if stands:
+            self._trim(group)
         self._advance(group, (), not replayed)
         if replayed:
             self._again(group, ())

@@ -71,6 +71,7 @@ class Recovery(Producers, Workers):
                 self._join(each, group)
             self._advance(group, lists)
         elif kind == "a" and self.advances.pop(group, None) is not None:
+            self._trim(group)
             self._advance(group, lists)
         elif kind == "l" and self.limits_end.pop(group, None) is not None:
             self.limited.pop(group, None)
@@ -111,6 +112,7 @@ class Recovery(Producers, Workers):
                     if run and run.state == "released" and run.queue not in lists:
                         self._deliver(run, ())
             elif self.advances.pop(name, None) is not None:
+                self._trim(name)
                 self._advance(name, lists, delivered)
             else:
                 self._again(name, lists)

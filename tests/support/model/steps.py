@@ -35,6 +35,11 @@ class Steps(State):
             if last == id:
                 self.followed[fence] = empty
 
+    def _trim(self, group: str) -> None:
+        """The first places of a line go, up to one that holds an entry."""
+        places, line = self.places.get(group, []), self.line.get(group, [])
+        self.places[group] = places[places.index(line[0]) :] if line else []
+
     def _forget_place(self, id: str) -> None:
         """A parked entry leaves, wherever it waits."""
         self.later.pop(id, None)
