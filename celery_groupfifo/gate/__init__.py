@@ -8,7 +8,8 @@
 - places.py looks for the place of an entry in a long line.
 - cutting.py has the calls that cut tasks off their groups and end them.
 - model.py is what the layers pass to each other, records.py reads and writes what the scripts store, counts.py the
-  counts of tasks, keys.py the names of keys, clock.py is the clock of leases.
+  counts of tasks, keys.py the names of keys, clock.py is the clock of leases. fronts.py looks shortly at very many
+  groups.
 - store.py calls scripts, cluster_store.py those of each partition at its node: scripts.py reads them, packing.py packs
   their runs, evaluator.py makes them; pipelined.py is a connection whose owner does not wait, stream.py one for many
   small commands. refusals.py reads errors.

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
+from celery_groupfifo.gate.fronts import read_fronts
 from celery_groupfifo.gate.keys import Keys, Quoted
-from celery_groupfifo.gate.records import FLAG_LETTERS, STATES, Flight, PlaceInLine, read_fronts
+from celery_groupfifo.gate.records import FLAG_LETTERS, STATES, Flight, PlaceInLine
 from celery_groupfifo.gate.stream import Stream, pack_each
 from celery_groupfifo.groups.view import InFlight, State
 

@@ -15,9 +15,10 @@ from redis.exceptions import TimeoutError as LateAnswer
 from celery_groupfifo import Groups
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate import records
+from celery_groupfifo.gate.fronts import read_fronts
 from celery_groupfifo.gate.keys import Quoted, quote
 from celery_groupfifo.gate.packing import pack
-from celery_groupfifo.gate.records import PlaceInLine, StoredGroup, read_fronts
+from celery_groupfifo.gate.records import PlaceInLine, StoredGroup
 from celery_groupfifo.gate.stream import Stream, pack_each
 from celery_groupfifo.groups import survey
 from tests.support.world import World, make_entry
